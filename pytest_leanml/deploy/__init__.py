@@ -1,0 +1,1 @@
+"""Post-pass actions: lock, journal, deployer."""

@@ -1,0 +1,1 @@
+"""The evidence document: types, schema, digests, merging."""

@@ -1,0 +1,1 @@
+"""Rego: engines, preflight, answers, waivers."""

@@ -1,0 +1,1 @@
+"""The model registry: candidate, champion, history, promotion, rollback."""

@@ -1,0 +1,1 @@
+"""Arithmetic on arrays and counts; knows nothing of pytest, frames or models."""
