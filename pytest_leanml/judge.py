@@ -1,0 +1,318 @@
+"""The pure function from manifest, ledger, evidence and answers to a decision. No input or output happens here.
+
+ALLOW needs every rule G1 to G10 to hold; each that does not is a reason. Adding facts can only add reasons.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pytest_leanml.decision import Reason, WaivedReason
+from pytest_leanml.errors import ExitStatus
+from pytest_leanml.evidence.ledger import MAIN
+from pytest_leanml.policy.verdicts import judge_answers
+from pytest_leanml.vocabulary import Outcome, Severity, Verdict, covers, is_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from pytest_leanml.evidence.document import Evidence
+    from pytest_leanml.evidence.ledger import Ledger, ProcessLedger
+    from pytest_leanml.evidence.outcomes import CheckSummary
+    from pytest_leanml.policy.answers import Answer
+
+PYTEST_STATUSES = frozenset({1, 2, 3, 5, 6})
+PYTEST_INTERNAL_ERROR = 3
+
+_WORDS = {
+    0: "everything passed",
+    1: "a test failed",
+    2: "it was interrupted or collection failed",
+    3: "an internal error",
+    4: "a usage error",
+    5: "nothing was collected",
+    6: "too many warnings",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What was fixed before any code of the project was imported.
+
+    Attributes:
+        run_id: id of the run.
+        declared: ids of the checks of leanml.yaml.
+        required: ids under ``require:``.
+        never: G3: why this run can never promote, whatever it measures.
+        thresholds: bare id -> bounds in force.
+        waived: rule id -> the live waiver.
+        expired: waivers that no longer live, each a violation.
+        shadow: rule ids that are counted and not enforced.
+        snapshot: what -> digest, taken first.
+        policies_decide: how many packages decide.
+    """
+
+    run_id: str
+    declared: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    never: tuple[Reason, ...] = ()
+    thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    waived: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    expired: tuple[Reason, ...] = ()
+    shadow: tuple[str, ...] = ()
+    snapshot: Mapping[str, str] = field(default_factory=dict)
+    policies_decide: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChildEnd:
+    """How the child ended.
+
+    Attributes:
+        status: its exit status, None when it was killed.
+        signal: the signal that ended it or this run, None otherwise.
+        late: it was ended because its time was up.
+    """
+
+    status: int | None
+    signal: int | None = None
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The verdict with its reasons, and the exit status that goes with it."""
+
+    verdict: Verdict
+    status: int
+    reasons: tuple[Reason, ...]
+    warnings: tuple[Reason, ...]
+    waived: tuple[WaivedReason, ...]
+    shadow: tuple[Reason, ...]
+
+
+def judge(  # noqa: PLR0913 - one argument for each thing that is judged
+    *,
+    manifest: Manifest,
+    ledger: Ledger,
+    evidence: Evidence,
+    answers: tuple[Answer, ...],
+    child: ChildEnd,
+    after: Mapping[str, str],
+    undecided: tuple[Reason, ...] = (),
+) -> Judgement:
+    """Decide.
+
+    Args:
+        manifest: what was fixed first.
+        ledger: what every process wrote.
+        evidence: the document built from it.
+        answers: one for each deciding package.
+        child: how the child ended.
+        after: the same digests as ``manifest.snapshot``, taken after the run.
+        undecided: why the gate itself could not come to an answer (engine, registry).
+
+    Returns:
+        ALLOW with no reason, or DENY with at least one.
+    """
+    policy = judge_answers(answers, manifest.shadow, manifest.policies_decide, manifest.thresholds, evidence.document)
+    denied = {reason.check for reason in policy.reasons}
+    excused = [each for each in evidence.checks if each.excused]
+    reasons = [
+        *manifest.never,
+        *_fates(child, ledger),
+        *_manifest(manifest, ledger, evidence),
+        *_ids(evidence.checks),
+        *_checks(evidence.checks, denied),
+        *_workers(ledger),
+        *_contradictions(ledger, evidence),
+        *undecided,
+        *policy.reasons,
+        *manifest.expired,
+        *_changed(manifest.snapshot, after),
+    ]
+    verdict = Verdict.DENY if reasons else Verdict.ALLOW
+    status = _status(verdict, child, undecided=bool(undecided) or policy.undecided)
+    warnings = (*(_warning(each) for each in excused if each.excused == "severity"), *policy.warnings)
+    waived = (*_waived(excused, manifest), *policy.waived(manifest.waived))
+    return Judgement(verdict, status, _unique(reasons), _unique(warnings), _unique_waived(waived), policy.shadow)
+
+
+def _unique(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
+    return tuple(dict.fromkeys(reasons))
+
+
+def _unique_waived(waived: Iterable[WaivedReason]) -> tuple[WaivedReason, ...]:
+    by_rule: dict[str, WaivedReason] = {}
+    for each in waived:
+        by_rule.setdefault(each.rule, each)
+    return tuple(by_rule.values())
+
+
+def _status(verdict: Verdict, child: ChildEnd, *, undecided: bool) -> int:
+    if child.signal is not None and not child.late:
+        return 128 + child.signal
+    if child.late:
+        return ExitStatus.UNDECIDED
+    if child.status == ExitStatus.USAGE:
+        return ExitStatus.USAGE
+    if child.status != 0:
+        return child.status if child.status in PYTEST_STATUSES else PYTEST_INTERNAL_ERROR
+    if undecided:
+        return ExitStatus.UNDECIDED
+    return ExitStatus.ALLOW if verdict is Verdict.ALLOW else ExitStatus.DENY
+
+
+def _fates(child: ChildEnd, ledger: Ledger) -> Iterator[Reason]:
+    """G4 and G7: any fault of the run, and a final line that must agree with the exit status."""
+    if child.late:
+        yield Reason(
+            "G4.late", "the tests did not end in time and were ended; next: raise `timeout:` or find what hangs"
+        )
+    elif child.signal is not None:
+        yield Reason("G4.signal", f"the run was ended by signal {child.signal}")
+    elif child.status != 0:
+        words = _WORDS.get(child.status or 0, "not a status of pytest")
+        yield Reason("G4.exit_status", f"pytest ended with status {child.status}: {words}")
+    for process in ledger.processes.values():
+        for fault, message in process.faults:
+            yield Reason(f"G4.{fault}", _first_line(message))
+        if process.broken:
+            yield Reason("G7.ledger", f"{process.broken} lines of the ledger of {process.process} cannot be read")
+    main = ledger.processes.get(MAIN)
+    if main is None or main.final is None:
+        yield Reason(
+            "G7.final", "the tests ended without their final message, so nothing vouches for what they recorded"
+        )
+    elif child.status is not None and main.final != child.status:
+        yield Reason(
+            "G7.final",
+            f"the final message says status {main.final} and the process ended with {child.status}; they must agree",
+        )
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no message")
+
+
+def _manifest(manifest: Manifest, ledger: Ledger, evidence: Evidence) -> Iterator[Reason]:
+    """G1: everything declared, required or collected ran."""
+    if not evidence.checks:
+        yield Reason("G1.nothing", "no check ran; expected: at least one measurement; next: add `checks:` or a test")
+    found = {each.info.id for each in evidence.checks}
+    declared = {each.info.id for each in evidence.checks if each.info.declared}
+    for name in manifest.declared:
+        if name not in declared:
+            yield Reason(
+                "G1.not_collected",
+                f"{name} is declared in leanml.yaml and was not collected; next: remove what leaves it out "
+                "(a path, -k, an ignore rule)",
+                check=name,
+            )
+    for name in manifest.required:
+        if not any(covers(name, each) for each in found):
+            yield Reason(
+                "G1.not_collected",
+                f"{name} stands under `require:` and was not collected; next: add the check or correct the id",
+                check=name,
+            )
+    yield from _unequal_workers(ledger)
+
+
+def _unequal_workers(ledger: Ledger) -> Iterator[Reason]:
+    collected = {process.process: _check_ids(process) for process in ledger.running}
+    if len(set(collected.values())) > 1:
+        sizes = ", ".join(f"{name}: {len(ids)}" for name, ids in sorted(collected.items()))
+        yield Reason("G1.workers_disagree", f"the xdist workers collected different checks ({sizes})")
+
+
+def _check_ids(process: ProcessLedger) -> frozenset[tuple[str, str]]:
+    return frozenset((nodeid, item.check.id) for nodeid, item in process.items.items() if item.check)
+
+
+def _ids(checks: Iterable[CheckSummary]) -> Iterator[Reason]:
+    """G2: each id is well formed and defined once."""
+    seen: dict[str, str] = {}
+    for each in checks:
+        name = each.info.id
+        if not is_id(name):
+            yield Reason(
+                "G2.id",
+                f"{each.nodeid}: the id {name!r} is not well formed; expected: letters, digits, . _ - and [ ]",
+                check=name,
+            )
+        if name in seen and seen[name] != each.nodeid:
+            yield Reason("G2.duplicate", f"{name} is defined by {seen[name]} and by {each.nodeid}", check=name)
+        seen.setdefault(name, each.nodeid)
+
+
+def _checks(checks: Iterable[CheckSummary], denied: set[str | None]) -> Iterator[Reason]:
+    """G1, G5 and G6: each check passed, or missed nothing but a limit that is excused."""
+    for each in checks:
+        if each.outcome is Outcome.PASSED or each.excused:
+            continue
+        if each.outcome is Outcome.FAILED and each.info.id in denied:
+            continue  # the policy says the same with measured value and limit
+        yield Reason(f"G1.{each.outcome}", each.problem or str(each.outcome), check=each.info.id)
+
+
+def _workers(ledger: Ledger) -> Iterator[Reason]:
+    """G8: every xdist worker came down cleanly, with a ledger of its own."""
+    main = ledger.processes.get(MAIN)
+    if main is None:
+        return
+    for worker in main.up:
+        if worker not in main.down:
+            yield Reason("G8.worker", f"the xdist worker {worker} never came down")
+        elif main.down[worker] is not None:
+            yield Reason("G8.worker", f"the xdist worker {worker} ended with an error: {main.down[worker]}")
+        own = ledger.processes.get(worker)
+        if own is None or own.final is None:
+            yield Reason("G8.worker", f"the xdist worker {worker} did not finish its ledger")
+    for name in set(ledger.processes) - {MAIN} - set(main.up):
+        yield Reason("G8.worker", f"a process {name} wrote a ledger and was never started by this run")
+
+
+def _contradictions(ledger: Ledger, evidence: Evidence) -> Iterator[Reason]:
+    """G6: one value per name, and measurements come from checks."""
+    for conflict in evidence.conflicts:
+        yield Reason("G6.conflict", conflict)
+    for process in ledger.running:
+        for item in process.items.values():
+            if item.check is None and item.measurements:
+                yield Reason(
+                    "G6.no_check",
+                    f"{item.nodeid} recorded {item.measurements[0].id} and is no check; next: ask for the measuring "
+                    "fixture in its arguments, or give it a marker",
+                )
+
+
+def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Reason]:
+    """G10: what was fixed first is unchanged."""
+    for name in sorted({*before, *after}):
+        if before.get(name) != after.get(name):
+            yield Reason(
+                "G10.changed",
+                f"{name} changed while the tests ran: {before.get(name, 'absent')} became {after.get(name, 'absent')}",
+            )
+
+
+def _warning(summary: CheckSummary) -> Reason:
+    message = summary.problem or "missed a limit"
+    return Reason("G1.warning", message, Severity.WARNING, check=summary.info.id)
+
+
+def _waived(excused: Iterable[CheckSummary], manifest: Manifest) -> Iterator[WaivedReason]:
+    for each in excused:
+        if each.excused != "waiver":
+            continue
+        rule = f"limits.{each.info.id.partition('[')[0]}"
+        waiver = manifest.waived.get(rule) or manifest.waived.get(f"limits.{each.info.id}") or {}
+        yield WaivedReason(
+            rule,
+            each.problem or "missed a limit",
+            str(waiver.get("reason", "")),
+            str(waiver.get("owner", "")),
+            str(waiver.get("expires", "")),
+        )
