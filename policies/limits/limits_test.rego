@@ -1,0 +1,384 @@
+package gate.limits_test
+
+import data.gate.limits
+
+good := {
+	"champion": {"version": "6", "digest": "sha256:44"},
+	"budget": {"training_minutes": 2},
+	"measurements": {
+		"quality.accuracy": {"value": 0.9, "low": 0.88, "high": 0.92, "check": "quality.accuracy"},
+		"fairness.demographic_parity_difference[origin]": {"value": 0.05, "low": 0.04, "high": 0.06},
+		"fairness.demographic_parity_difference[carrier]": {"value": 0.07, "low": 0.06, "high": 0.08},
+		"mine.latency": {"value": 12, "comparator": "<", "threshold": 20, "passed": true, "check": "tests.latency"},
+	},
+	"checks": [
+		{"id": "quality.accuracy", "severity": "error"},
+		{"id": "tests.latency", "severity": "error"},
+	],
+}
+
+limit := {
+	"quality.accuracy": {"min": 0.85},
+	"fairness.demographic_parity_difference": {"below": 0.1},
+	"fairness.group_size": {"min": 30},
+	"history.streak": {"min": 3},
+}
+
+settings := {"thresholds": limit}
+
+parity := "fairness.demographic_parity_difference"
+
+verdict(document, leanml) := {"allow": allow, "deny": deny, "warn": warn, "waived": waived} if {
+	allow := limits.allow with input as document with data.leanml as leanml
+	deny := {each.rule | some each in limits.deny} with input as document with data.leanml as leanml
+	warn := {each.rule | some each in limits.warn} with input as document with data.leanml as leanml
+	waived := limits.waived with input as document with data.leanml as leanml
+}
+
+passes := {"allow": true, "deny": set(), "warn": set(), "waived": set()}
+
+denies(rules) := {"allow": false, "deny": rules, "warn": set(), "waived": set()}
+
+accuracy(value) := measured("quality.accuracy", {"value": value})
+
+measured(id, measurement) := json.patch(good, [{
+	"op": "add",
+	"path": sprintf("/measurements/%s", [id]),
+	"value": measurement,
+}])
+
+without(id) := json.patch(good, [{"op": "remove", "path": sprintf("/measurements/%s", [id])}])
+
+bounded(bounds) := json.patch(settings, [{"op": "add", "path": "/thresholds/quality.accuracy", "value": bounds}])
+
+# What is not there, or is no number, is a reason.
+
+test_allows if verdict(good, settings) == passes
+
+test_each_limit_needs_a_measurement if {
+	verdict(without("quality.accuracy"), settings) == denies({"limits.quality.accuracy"})
+	verdict(json.patch(good, [{"op": "replace", "path": "/measurements", "value": {}}]), settings) == denies({
+		"limits.quality.accuracy",
+		"limits.fairness.demographic_parity_difference",
+	})
+}
+
+test_one_group_is_enough_to_have_measured if {
+	verdict(without(sprintf("%s[origin]", [parity])), settings) == passes
+}
+
+test_a_value_that_is_no_number_denies if {
+	every value in [null, "0.9", [0.9], {"value": 0.9}, true] {
+		verdict(accuracy(value), settings) == denies({"limits.quality.accuracy"})
+	}
+}
+
+test_a_measurement_without_value_denies if {
+	verdict(measured("quality.accuracy", {"low": 0.9}), settings) == denies({"limits.quality.accuracy"})
+}
+
+test_a_measurement_that_is_no_object_denies if {
+	every measurement in [null, "0.9", [0.9], 0.9, true] {
+		verdict(measured("quality.accuracy", measurement), settings) == denies({"limits.quality.accuracy"})
+		verdict(measured("another", measurement), settings) == denies({"limits.another"})
+	}
+}
+
+test_a_number_outside_of_its_range_denies if {
+	every value in [85, -0.1, 1.0001] {
+		verdict(accuracy(value), settings) == denies({"limits.quality.accuracy"})
+	}
+	verdict(measured("quality.r2", {"value": 1.1}), {"thresholds": {"quality.r2": {"min": 0}}}).allow == false
+	verdict(measured(parity, {"value": -0.05}), settings) == denies({sprintf("limits.%s", [parity])})
+	verdict(measured("mine", {"value": 1e301}), {"thresholds": {"mine": {"min": 0}}}).allow == false
+}
+
+test_empty_and_odd_inputs_deny if {
+	every document in [{}, null, [], "x", 1, {"measurements": null}, {"measurements": [1]}] {
+		verdict(document, settings) == denies({
+			"limits.declared",
+			"limits.quality.accuracy",
+			"limits.fairness.demographic_parity_difference",
+		})
+		verdict(document, {"others_decide": true}) == denies({"limits.declared"})
+	}
+}
+
+# A run has to declare something.
+
+test_no_limit_and_nothing_asserted_denies if {
+	every leanml in [{}, null, [], "x", {"thresholds": {}}, {"thresholds": null}, {"thresholds": [1]}, {"thresholds": "x"}] {
+		verdict(without("mine.latency"), leanml) == denies({"limits.declared"})
+	}
+}
+
+test_limits_of_other_packages_are_none_of_these if {
+	other := {"thresholds": {"history.streak": {"min": 3}, "fairness.group_size": {"min": 30}}}
+	verdict(without("mine.latency"), other) == denies({"limits.declared"})
+}
+
+test_no_limit_is_fine_where_others_decide if {
+	verdict(without("mine.latency"), {"others_decide": true}) == passes
+	every word in [false, null, "true", 1] {
+		verdict(without("mine.latency"), {"others_decide": word}) == denies({"limits.declared"})
+	}
+}
+
+test_an_assert_of_a_test_declares if verdict(good, {}) == passes
+
+# Bounds.
+
+test_the_limit_itself if {
+	verdict(accuracy(0.9), bounded({"min": 0.9})) == passes
+	verdict(accuracy(0.9), bounded({"max": 0.9})) == passes
+	verdict(accuracy(0.9), bounded({"above": 0.9})) == denies({"limits.quality.accuracy"})
+	verdict(accuracy(0.9), bounded({"below": 0.9})) == denies({"limits.quality.accuracy"})
+}
+
+test_beside_the_limit if {
+	verdict(accuracy(0.8999999), bounded({"min": 0.9})) == denies({"limits.quality.accuracy"})
+	verdict(accuracy(0.9000001), bounded({"max": 0.9})) == denies({"limits.quality.accuracy"})
+	verdict(accuracy(0.9000001), bounded({"above": 0.9})) == passes
+	verdict(accuracy(0.8999999), bounded({"below": 0.9})) == passes
+}
+
+test_every_bound_of_a_limit_counts if {
+	verdict(accuracy(0.9), bounded({"min": 0.8, "max": 0.95})) == passes
+	verdict(accuracy(0.96), bounded({"min": 0.8, "max": 0.95})) == denies({"limits.quality.accuracy"})
+	verdict(accuracy(0.7), bounded({"min": 0.8, "max": 0.95})) == denies({"limits.quality.accuracy"})
+}
+
+test_an_unusable_limit_denies if {
+	every bounds in [{}, null, [], "0.8", 0.8, {"min": "0.8"}, {"min": null}, {"min": [0]}, {"least": 0.8}, {"min": 0, "most": 1}] {
+		verdict(good, bounded(bounds)) == denies({"limits.quality.accuracy"})
+	}
+}
+
+test_the_worst_group_counts if {
+	worse := measured(sprintf("%s[carrier]", [parity]), {"value": 0.1})
+	verdict(worse, settings) == denies({sprintf("limits.%s[carrier]", [parity])})
+}
+
+test_a_limit_of_one_group_and_of_all_count_both if {
+	leanml := {"thresholds": object.union(limit, {sprintf("%s[origin]", [parity]): {"below": 0.05}})}
+	verdict(good, leanml) == denies({sprintf("limits.%s[origin]", [parity])})
+	verdict(good, {"thresholds": object.union(limit, {sprintf("%s[origin]", [parity]): {"max": 0.05}})}) == passes
+	verdict(without(sprintf("%s[origin]", [parity])), leanml) == denies({sprintf("limits.%s[origin]", [parity])})
+}
+
+test_an_id_that_only_begins_alike_is_another if {
+	leanml := {"thresholds": {"quality.acc": {"min": 0}}}
+	verdict(good, leanml) == denies({"limits.quality.acc"})
+}
+
+# Judged by the end of the interval.
+
+by_bound(bounds) := {"thresholds": object.union(limit, {"quality.accuracy": bounds}), "judge": {"quality.accuracy": "bound"}}
+
+test_the_bound_must_clear if {
+	verdict(good, by_bound({"min": 0.88})) == passes
+	verdict(good, by_bound({"min": 0.881})) == denies({"limits.quality.accuracy"})
+	verdict(good, by_bound({"above": 0.88})) == denies({"limits.quality.accuracy"})
+	verdict(good, by_bound({"above": 0.879})) == passes
+	verdict(good, by_bound({"max": 0.92})) == passes
+	verdict(good, by_bound({"max": 0.919})) == denies({"limits.quality.accuracy"})
+	verdict(good, by_bound({"below": 0.92})) == denies({"limits.quality.accuracy"})
+	verdict(good, by_bound({"below": 0.921})) == passes
+	verdict(good, by_bound({"min": 0.88, "max": 0.92})) == passes
+}
+
+test_the_value_must_clear_with_its_bound if {
+	odd := measured("quality.accuracy", {"value": 0.8, "low": 0.9, "high": 0.92})
+	verdict(odd, by_bound({"min": 0.85})) == denies({"limits.quality.accuracy"})
+}
+
+test_no_bound_denies if {
+	every low in [null, "0.9", [0.9], true] {
+		odd := measured("quality.accuracy", {"value": 0.9, "low": low, "high": 0.92})
+		verdict(odd, by_bound({"min": 0.85})) == denies({"limits.quality.accuracy"})
+	}
+	verdict(accuracy(0.9), by_bound({"min": 0.85})) == denies({"limits.quality.accuracy"})
+	verdict(measured("quality.accuracy", {"value": 0.9, "low": 0.88}), by_bound({"max": 0.95})).allow == false
+	backwards := measured("quality.accuracy", {"value": 0.9, "low": 0.92, "high": 0.88})
+	verdict(backwards, by_bound({"min": 0.85})) == denies({"limits.quality.accuracy"})
+}
+
+test_an_unknown_judge_denies if {
+	every word in ["bounds", "", 1, ["point"], true] {
+		leanml := object.union(settings, {"judge": {"quality.accuracy": word}})
+		verdict(good, leanml) == denies({"limits.quality.accuracy"})
+	}
+	verdict(good, object.union(settings, {"judge": {"quality.accuracy": "point"}})) == passes
+}
+
+test_the_judge_of_a_bare_id_is_that_of_its_groups if {
+	leanml := {
+		"thresholds": object.union(limit, {parity: {"below": 0.075}}),
+		"judge": {parity: "bound"},
+	}
+	verdict(good, leanml) == denies({sprintf("limits.%s[carrier]", [parity])})
+}
+
+# What tests asserted.
+
+test_a_failed_assert_denies if {
+	failed := measured("mine.latency", {"value": 30, "comparator": "<", "threshold": 20, "passed": false, "check": "tests.latency"})
+	verdict(failed, settings) == denies({"limits.mine.latency"})
+	verdict(failed, {"others_decide": true}) == denies({"limits.mine.latency"})
+}
+
+test_an_assert_without_its_result_denies if {
+	every word in [null, "true", 1, [true]] {
+		odd := measured("mine.latency", {"value": 1, "comparator": "<", "threshold": 20, "passed": word})
+		verdict(odd, settings) == denies({"limits.mine.latency"})
+	}
+	verdict(measured("mine.latency", {"value": 1, "threshold": 20}), settings) == denies({"limits.mine.latency"})
+	verdict(measured("mine.latency", {"value": 1, "comparator": null, "threshold": null, "passed": null}), settings) == passes
+}
+
+test_a_missed_limit_is_one_reason if {
+	missed := measured("quality.accuracy", {"value": 0.8, "comparator": ">=", "threshold": 0.85, "passed": false})
+	count(limits.deny) == 1 with input as missed with data.leanml as settings
+	other := measured("quality.accuracy", {"value": 0.8, "comparator": ">=", "threshold": 0.9, "passed": false})
+	count(limits.deny) == 2 with input as other with data.leanml as settings
+	verdict(other, settings) == denies({"limits.quality.accuracy"})
+}
+
+test_a_passed_assert_does_not_hide_a_missed_limit if {
+	odd := measured("quality.accuracy", {"value": 0.8, "comparator": ">=", "threshold": 0.85, "passed": true})
+	verdict(odd, settings) == denies({"limits.quality.accuracy"})
+}
+
+test_a_failed_assert_counts_beside_a_limit_that_holds if {
+	odd := measured("quality.accuracy", {"value": 0.9, "comparator": ">=", "threshold": 0.85, "passed": false})
+	verdict(odd, settings) == denies({"limits.quality.accuracy"})
+}
+
+# Severity and waivers.
+
+test_severity_warning_warns if {
+	leanml := object.union(settings, {"severity": {"quality.accuracy": "warning"}})
+	verdict(accuracy(0.8), leanml) == {
+		"allow": true, "deny": set(),
+		"warn": {"limits.quality.accuracy"}, "waived": set(),
+	}
+}
+
+test_severity_of_the_bare_id_is_that_of_its_groups if {
+	worse := measured(sprintf("%s[carrier]", [parity]), {"value": 0.2})
+	verdict(worse, object.union(settings, {"severity": {parity: "warning"}})) == {
+		"allow": true, "deny": set(),
+		"warn": {sprintf("limits.%s[carrier]", [parity])}, "waived": set(),
+	}
+}
+
+test_severity_of_a_test_is_in_its_check if {
+	failed := measured("mine.latency", {"value": 30, "comparator": "<", "threshold": 20, "passed": false, "check": "tests.latency"})
+	soft := json.patch(failed, [{"op": "replace", "path": "/checks/1/severity", "value": "warning"}])
+	verdict(soft, settings) == {"allow": true, "deny": set(), "warn": {"limits.mine.latency"}, "waived": set()}
+	twice := json.patch(soft, [{"op": "add", "path": "/checks/-", "value": {"id": "tests.latency", "severity": "error"}}])
+	verdict(twice, settings) == denies({"limits.mine.latency"})
+	every odd in [null, "x", [1], [{"id": null, "severity": "warning"}], {"id": "tests.latency", "severity": "warning"}] {
+		verdict(json.patch(failed, [{"op": "replace", "path": "/checks", "value": odd}]), settings).allow == false
+	}
+	every check in [null, ["tests.latency"], 1, ""] {
+		odd := json.patch(soft, [{"op": "replace", "path": "/measurements/mine.latency/check", "value": check}])
+		verdict(odd, settings) == denies({"limits.mine.latency"})
+	}
+}
+
+test_the_declared_severity_wins if {
+	soft := json.patch(accuracy(0.8), [{"op": "replace", "path": "/checks/0/severity", "value": "warning"}])
+	verdict(soft, settings).allow
+	verdict(soft, object.union(settings, {"severity": {"quality.accuracy": "error"}})) == denies({"limits.quality.accuracy"})
+}
+
+test_a_soft_check_that_measures_a_declared_id_does_not_soften_its_limit if {
+	borrowed := json.patch(
+		measured("quality.accuracy", {"value": 0.8, "check": "tests.latency"}),
+		[{"op": "replace", "path": "/checks/1/severity", "value": "warning"}],
+	)
+	verdict(borrowed, settings) == denies({"limits.quality.accuracy"})
+}
+
+test_severity_warning_excuses_a_missed_limit_only if {
+	leanml := object.union(settings, {"severity": {"quality.accuracy": "warning"}})
+	verdict(accuracy(85), leanml) == denies({"limits.quality.accuracy"})
+	verdict(accuracy(null), leanml) == denies({"limits.quality.accuracy"})
+	verdict(without("quality.accuracy"), leanml) == denies({"limits.quality.accuracy"})
+	verdict(good, object.union(leanml, {"judge": {"quality.accuracy": "x"}})) == denies({"limits.quality.accuracy"})
+}
+
+waiver(rule) := object.union(settings, {"waived": {rule: {"reason": "known", "owner": "ml", "expires": "2026-12-01"}}})
+
+test_a_waiver_excuses_a_missed_limit if {
+	verdict(accuracy(0.8), waiver("limits.quality.accuracy")) == {
+		"allow": true, "deny": set(),
+		"warn": set(), "waived": {"limits.quality.accuracy"},
+	}
+	verdict(accuracy(0.8), waiver("limits.quality.f1_score")) == denies({"limits.quality.accuracy"})
+	verdict(accuracy(0.8), waiver("model_approval.quality.accuracy")) == denies({"limits.quality.accuracy"})
+}
+
+test_a_waiver_of_the_bare_id_covers_its_groups if {
+	worse := measured(sprintf("%s[carrier]", [parity]), {"value": 0.2})
+	bare := sprintf("limits.%s", [parity])
+	group := sprintf("limits.%s[carrier]", [parity])
+	verdict(worse, waiver(bare)) == {"allow": true, "deny": set(), "warn": set(), "waived": {bare}}
+	verdict(worse, waiver(group)) == {"allow": true, "deny": set(), "warn": set(), "waived": {group}}
+	verdict(worse, waiver(sprintf("limits.%s[origin]", [parity]))) == denies({group})
+}
+
+test_a_waiver_excuses_a_failed_assert if {
+	failed := measured("mine.latency", {"value": 30, "comparator": "<", "threshold": 20, "passed": false})
+	verdict(failed, waiver("limits.mine.latency")) == {
+		"allow": true, "deny": set(),
+		"warn": set(), "waived": {"limits.mine.latency"},
+	}
+}
+
+test_a_waiver_does_not_excuse_absent_or_absurd_facts if {
+	every document in [without("quality.accuracy"), accuracy(null), accuracy("0.8"), accuracy(85), measured("quality.accuracy", 1)] {
+		verdict(document, waiver("limits.quality.accuracy")) == denies({"limits.quality.accuracy"})
+	}
+	empty := json.patch(waiver("limits.quality.accuracy"), [{"op": "remove", "path": "/thresholds/quality.accuracy/min"}])
+	verdict(accuracy(0.8), empty) == denies({"limits.quality.accuracy"})
+	verdict({}, {"waived": {"limits.declared": {"reason": "x"}}}).deny == {"limits.declared"}
+}
+
+test_an_odd_waiver_excuses_nothing if {
+	every odd in [null, true, "yes", []] {
+		leanml := object.union(settings, {"waived": {"limits.quality.accuracy": odd}})
+		verdict(accuracy(0.8), leanml) == denies({"limits.quality.accuracy"})
+	}
+	verdict(accuracy(0.8), object.union(settings, {"waived": ["limits.quality.accuracy"]})).allow == false
+}
+
+# Limits that are no checks, and the first release.
+
+test_a_limit_may_name_a_number_by_its_path if {
+	leanml := {"thresholds": {"budget.training_minutes": {"max": 2}}}
+	verdict(good, leanml) == passes
+	verdict(good, {"thresholds": {"budget.training_minutes": {"max": 1.9}}}) == denies({"limits.budget.training_minutes"})
+	verdict(good, {"thresholds": {"budget.serving_ms": {"max": 9}}}) == denies({"limits.budget.serving_ms"})
+	verdict(good, {"thresholds": {"champion.version": {"min": 1}}}) == denies({"limits.champion.version"})
+	verdict(object.union(good, {"drift": {"share": 0}}), {"thresholds": {"drift.share": {"max": 1}}}) == denies({"limits.drift.share"})
+}
+
+test_a_first_release_is_not_compared if {
+	leanml := {"thresholds": object.union(limit, {"comparison.f1_score": {"min": 0.02}}), "first_release": true}
+	alone := json.patch(good, [{"op": "remove", "path": "/champion"}])
+	verdict(alone, leanml) == passes
+	verdict(json.patch(good, [{"op": "replace", "path": "/champion", "value": {"version": null}}]), leanml) == passes
+	verdict(good, leanml) == denies({"limits.comparison.f1_score"})
+	verdict(alone, object.union(leanml, {"first_release": false})) == denies({"limits.comparison.f1_score"})
+	verdict(alone, object.union(leanml, {"first_release": "true"})) == denies({"limits.comparison.f1_score"})
+	unnamed := json.patch(good, [{"op": "remove", "path": "/champion/version"}])
+	verdict(unnamed, leanml) == denies({"limits.comparison.f1_score"})
+}
+
+test_a_comparison_that_was_made_counts_in_a_first_release if {
+	leanml := {"thresholds": {"comparison.f1_score": {"min": 0.02}}, "first_release": true}
+	made := json.patch(measured("comparison.f1_score", {"value": 0.01}), [{"op": "remove", "path": "/champion"}])
+	verdict(made, leanml) == denies({"limits.comparison.f1_score"})
+}
