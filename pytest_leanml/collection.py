@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,10 +14,10 @@ from pytest_leanml.evidence.ledger import CheckInfo
 from pytest_leanml.vocabulary import Kind, Severity, encode_group, with_part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from pytest_leanml.config import CheckSpec, Config
+    from pytest_leanml.config import CheckSpec
     from pytest_leanml.options import GateOptions
 
 MEASURING: Mapping[str, Kind] = {
@@ -188,50 +190,49 @@ class RegoItem(pytest.Item):
 
 def environment_variable() -> str | None:
     """Return LEANML_ENVIRONMENT, None when unset or empty."""
-    import os
-
     return os.environ.get("LEANML_ENVIRONMENT") or None
 
 
-def collect_file(path: Path, parent: pytest.Collector, *, gate: bool, policies: Sequence[Path]) -> pytest.File | None:
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a gate collects.
+
+    Attributes:
+        config: leanml.yaml, None without one.
+        paths: the config's `paths:`.
+        policies: the project's own policy paths.
+    """
+
+    config: Path | None
+    paths: tuple[Path, ...] = ()
+    policies: tuple[Path, ...] = ()
+
+    def checks_only(self, config: pytest.Config) -> bool:
+        """Whether items that are no checks are left out: nobody named what to run."""
+        return not self.paths and config.args_source is not pytest.Config.ArgsSource.ARGS
+
+    def arguments(self, config: pytest.Config) -> tuple[str, ...]:
+        """Return the arguments for pytest's collection: the user's PATHS, or the config's, beside leanml.yaml."""
+        own = [str(self.config)] if self.config is not None else []
+        if config.args_source is pytest.Config.ArgsSource.ARGS:
+            return tuple(dict.fromkeys([*config.args, *own]))
+        rego = [str(path) for path in self.policies if next(path.rglob("*_test.rego"), None)]
+        return tuple(dict.fromkeys([*own, *(map(str, self.paths) if self.paths else config.args), *rego]))
+
+
+PLAN: pytest.StashKey[Plan] = pytest.StashKey()
+
+
+def collect_file(path: Path, parent: pytest.Collector) -> pytest.File | None:
     """Collect leanml.yaml and Rego tests: under the gate, or where they are named on the command line."""
     named = parent.session.isinitpath(path)
-    options = parent.config.stash[OPTIONS]
-    if path == options.config and (gate or named):
-        return LeanmlModule.from_parent(parent, path=path)
-    if path.name == "leanml.yaml" and named:
-        return LeanmlModule.from_parent(parent, path=path)
-    inside = gate and any(path.is_relative_to(folder) for folder in policies)
-    if path.name.endswith("_test.rego") and (named or inside):
-        return RegoFile.from_parent(parent, path=path)
-    return None
-
-
-def gate_arguments(config: pytest.Config, options: GateOptions, loaded: Config | None) -> tuple[list[str], bool]:
-    """Tell what a gate collects, and whether only checks of it are kept.
-
-    Args:
-        config: pytest's configuration.
-        options: the gate's.
-        loaded: leanml.yaml, None without one.
-
-    Returns:
-        The arguments for pytest's collection, and True where items that are no checks are left out.
-    """
-    own = [str(options.config)] if loaded is not None else []
-    if config.args_source is pytest.Config.ArgsSource.ARGS:
-        return [*config.args, *(path for path in own if path not in config.args)], False
-    policies = policy_paths(options, loaded)
-    rego = [str(path) for path in policies if path.is_dir() and next(path.rglob("*_test.rego"), None)]
-    paths = [str(loaded.root / path) for path in loaded.paths] if loaded is not None else []
-    return [*own, *(paths or config.args), *rego], not paths
-
-
-def policy_paths(options: GateOptions, loaded: Config | None) -> tuple[Path, ...]:
-    """Return the project's own policy paths: the flag's, else the config's."""
-    if options.policies is not None:
-        return options.policies
-    return tuple(loaded.root / path for path in loaded.policy.paths) if loaded is not None else ()
+    plan = parent.config.stash.get(PLAN, None)
+    if path.suffix == ".rego":
+        inside = plan is not None and any(path.is_relative_to(folder) for folder in plan.policies)
+        wanted = path.name.endswith("_test.rego") and (named or inside)
+        return RegoFile.from_parent(parent, path=path) if wanted else None
+    own = path == plan.config if plan is not None else named and path.name == "leanml.yaml"
+    return LeanmlModule.from_parent(parent, path=path) if own else None
 
 
 def keep_checks(items: list[pytest.Item], config: pytest.Config) -> None:

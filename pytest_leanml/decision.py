@@ -56,7 +56,8 @@ class Decision:
         environment: the environment it was judged for.
         decided_at: RFC 3339 time, UTC.
         subject: name, version, uri, digest of the candidate; empty without a model.
-        champion: the same for the champion that was judged; version None for a first release.
+        champion: the same for the champion that was judged; empty for a first release.
+        alias: name of the alias that an ALLOW moves, and the version that it named when it was judged.
         reasons: why it is a DENY; empty on ALLOW.
         warnings: what was found and does not deny.
         waived: what a waiver excused.
@@ -76,6 +77,7 @@ class Decision:
     decided_at: str
     subject: Mapping[str, Any] = field(default_factory=dict)
     champion: Mapping[str, Any] = field(default_factory=dict)
+    alias: Mapping[str, Any] = field(default_factory=dict)
     reasons: tuple[Reason, ...] = ()
     warnings: tuple[Reason, ...] = ()
     waived: tuple[WaivedReason, ...] = ()

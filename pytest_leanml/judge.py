@@ -101,6 +101,7 @@ def judge(  # noqa: PLR0913 - one argument for each thing that is judged
     child: ChildEnd,
     after: Mapping[str, str],
     undecided: tuple[Reason, ...] = (),
+    problems: tuple[str, ...] = (),
 ) -> Judgement:
     """Decide.
 
@@ -112,6 +113,7 @@ def judge(  # noqa: PLR0913 - one argument for each thing that is judged
         child: how the child ended.
         after: the same digests as ``manifest.snapshot``, taken after the run.
         undecided: why the gate itself could not come to an answer (engine, registry).
+        problems: why the evidence does not match its schema, so that no engine was asked.
 
     Returns:
         ALLOW with no reason, or DENY with at least one.
@@ -128,12 +130,13 @@ def judge(  # noqa: PLR0913 - one argument for each thing that is judged
         *_workers(ledger),
         *_contradictions(ledger, evidence),
         *undecided,
+        *(Reason("G9.evidence", problem) for problem in problems),
         *policy.reasons,
         *manifest.expired,
         *_changed(manifest.snapshot, after),
     ]
     verdict = Verdict.DENY if reasons else Verdict.ALLOW
-    status = _status(verdict, child, undecided=bool(undecided) or policy.undecided)
+    status = _status(verdict, child, undecided=bool(undecided) or (policy.undecided and not problems))
     warnings = (*(_warning(each) for each in excused if each.excused == "severity"), *policy.warnings)
     waived = (*_waived(excused, manifest), *policy.waived(manifest.waived))
     return Judgement(verdict, status, _unique(reasons), _unique(warnings), _unique_waived(waived), policy.shadow)

@@ -28,13 +28,11 @@ class Recorder:
     Args:
         ledger: where the lines go.
         waived: ids of checks whose missed limit a live waiver excuses, with its text.
-        main: False in an xdist worker.
     """
 
-    def __init__(self, ledger: LedgerWriter, waived: Mapping[str, str], *, main: bool) -> None:
+    def __init__(self, ledger: LedgerWriter, waived: Mapping[str, str]) -> None:
         self._ledger = ledger
         self._waived = waived
-        self._main = main
         self._seen: dict[str, CheckInfo | None] = {}
         self._items: list[pytest.Item] = []
         self._taken: dict[str, dict[str, MeasurementRecord]] = {}

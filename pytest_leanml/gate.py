@@ -1,0 +1,224 @@
+"""The supervisor: the one flow. It imports no code of the project, and it alone believes the ledger."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_leanml.child import run_child
+from pytest_leanml.clock import new_run_id, now, stamp
+from pytest_leanml.decision import Decision, Reason
+from pytest_leanml.errors import GateUsageError, LeanmlError
+from pytest_leanml.options import output_folder, read_options
+from pytest_leanml.recording import CONTEXT_FILE, record
+from pytest_leanml.strict import dump_json, write_whole
+from pytest_leanml.vocabulary import Mode, Verdict
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Generator, Iterator
+
+    from pytest_leanml.conclusion import Conclusion
+    from pytest_leanml.options import GateOptions
+    from pytest_leanml.snapshot import Snapshot
+
+_RUN_ID: pytest.StashKey[str] = pytest.StashKey()
+
+# G3: modes that set up or show without running; each would end with 0 and nothing measured.
+_SHOWING = {
+    "showfixtures": "--fixtures",
+    "show_fixtures_per_test": "--fixtures-per-test",
+    "markers": "--markers",
+    "cacheshow": "--cache-show",
+    "setuponly": "--setup-only",
+    "setupplan": "--setup-plan",
+    "usepdb": "--pdb",
+    "trace": "--trace",
+}
+
+_PLUGIN_OBJECTS = Reason(
+    "G3.plugin_objects",
+    "pytest.main() was given plugin objects, which a separate process cannot get: this run records and shows, and "
+    "never promotes; next: run `pytest --model-gate` from a shell",
+)
+
+
+def begin(config: pytest.Config, namespace: argparse.Namespace) -> None:
+    """Replace an older decision by PENDING: the first act of every run, so that no older ALLOW outlives it.
+
+    Raises:
+        pytest.UsageError: the output folder cannot be written.
+    """
+    moment = now()
+    config.stash[_RUN_ID] = new_run_id(moment)
+    output = output_folder(config, namespace)
+    pending = Decision(config.stash[_RUN_ID], Verdict.PENDING, Mode.ENFORCE, None, stamp(moment))
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        write_whole(output / "decision.json", dump_json(pending.document()))
+        (output / "evidence.json").unlink(missing_ok=True)
+    except (OSError, LeanmlError) as error:
+        raise pytest.UsageError(
+            f"{output}: cannot be written ({error}); expected: a folder for decision.json; "
+            "next: give another one with --gate-output"
+        ) from None
+
+
+def supervise(config: pytest.Config, namespace: argparse.Namespace) -> int:
+    """Snapshot, child, judge, record, report, deploy; returns the exit status."""
+    from pytest_leanml.conclusion import Conclusion, refuse
+
+    run_id = config.stash[_RUN_ID]
+    output = output_folder(config, namespace)
+    with ExitStack() as stack:
+        folder = stack.enter_context(_private_folder())
+        try:
+            options = _options(config, namespace)
+            conclusion = stack.enter_context(Conclusion.prepare(config, options, run_id, folder))
+        except LeanmlError as error:
+            return refuse(config, error, output, run_id)
+        _write_context(folder, conclusion.snapshot)
+        conclusion.announce()
+        with conclusion.watch.phase("tests"):
+            child = run_child(
+                _child_arguments(config, namespace, folder),
+                run_id=run_id,
+                folder=folder,
+                timeout=conclusion.snapshot.timeout,
+                secret_names=conclusion.secret_names,
+            )
+        if namespace.collectonly and child.status == 0:
+            return conclusion.show_manifest()
+        return conclusion.conclude(child)
+
+
+def in_process(config: pytest.Config, namespace: argparse.Namespace) -> None:
+    """Record and show in this process: pytest.main() got plugin objects, as PyCharm's runner gives them.
+
+    Raises:
+        pytest.UsageError: a wrong flag or configuration.
+    """
+    from pytest_leanml.conclusion import Conclusion
+
+    stack = ExitStack()
+    try:
+        options = _options(config, namespace)
+        folder = stack.enter_context(_private_folder())
+        run_id = config.stash[_RUN_ID]
+        conclusion = stack.enter_context(Conclusion.prepare(config, options, run_id, folder, (_PLUGIN_OBJECTS,)))
+    except LeanmlError as error:
+        stack.close()
+        raise pytest.UsageError(str(error)) from None
+    _write_context(folder, conclusion.snapshot)
+    record(config, folder, None)
+    config.pluginmanager.register(_ShowAtEnd(conclusion, stack), "leanml-show")
+
+
+class _ShowAtEnd:
+    """Concludes after the session, in the same process, and never acts."""
+
+    def __init__(self, conclusion: Conclusion, stack: ExitStack) -> None:
+        self._conclusion = conclusion
+        self._stack = stack
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_cmdline_main(self) -> Generator[None, int, int]:
+        """Decide when everybody else is done."""
+        from pytest_leanml.judge import ChildEnd
+
+        with self._stack:
+            status = yield
+            return self._conclusion.conclude(ChildEnd(int(status)))
+
+
+def _options(config: pytest.Config, namespace: argparse.Namespace) -> GateOptions:
+    """Read the options and refuse the modes that never promote."""
+    try:
+        options = read_options(config, namespace)
+    except pytest.UsageError as error:
+        raise GateUsageError(str(error)) from None
+    named = [flag for dest, flag in _SHOWING.items() if getattr(namespace, dest, False)]
+    if named:
+        raise GateUsageError(
+            f"--model-gate together with {named[0]}",
+            "a run that measures; this mode runs no check, or stops in the middle of one",
+            f"drop --model-gate, or drop {named[0]}",
+        )
+    if sys.flags.optimize:
+        raise GateUsageError(
+            "python -O (or PYTHONOPTIMIZE) switches asserts off",
+            "a run in which a failing assert fails",
+            "unset PYTHONOPTIMIZE and drop -O",
+        )
+    return options
+
+
+@contextmanager
+def _private_folder() -> Iterator[Path]:
+    """Make a folder that only this user can read, and remove it at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="leanml-"))  # 0700
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _child_arguments(config: pytest.Config, namespace: argparse.Namespace, folder: Path) -> list[str]:
+    args = [str(arg) for arg in config.invocation_params.args]
+    if getattr(namespace, "xmlpath", None) is None:
+        args.insert(0, f"--junitxml={folder / 'junit.xml'}")
+    return args
+
+
+def _write_context(folder: Path, snapshot: Snapshot) -> None:
+    write_whole(folder / CONTEXT_FILE, json.dumps(_context(snapshot), allow_nan=False))
+
+
+def _context(snapshot: Snapshot) -> dict[str, Any]:
+    """Return what the child needs: plain data, resolved once."""
+    config = snapshot.config
+    own = snapshot.own_policies
+    return {
+        "config": str(config.path) if config is not None else None,
+        "environment": snapshot.environment,
+        "evaluated_at": snapshot.context.evaluated_at,
+        "candidate": _plain(snapshot.subjects.candidate),
+        "champion": _plain(snapshot.subjects.champion),
+        "excused": _excused(snapshot),
+        "plan": {
+            "config": str(config.path) if config is not None else None,
+            "paths": [str(config.root / path) for path in config.paths] if config is not None else [],
+            "policies": [str(path) for path in own if path.is_dir()],
+        },
+    }
+
+
+def _plain(ref: Any) -> dict[str, Any] | None:
+    if ref is None:
+        return None
+    return {
+        "artifact": str(ref.artifact),
+        "digest": ref.digest,
+        "uri": ref.uri,
+        "source": ref.source,
+        "training_date": ref.training_date,
+    }
+
+
+def _excused(snapshot: Snapshot) -> dict[str, str]:
+    """Return id -> reason of each check whose missed limit a live waiver excuses."""
+    excused = {}
+    for check in snapshot.manifest.declared:
+        waiver = snapshot.rules.waived.get(f"limits.{check}") or snapshot.rules.waived.get(
+            f"limits.{check.partition('[')[0]}"
+        )
+        if waiver:
+            excused[check] = str(waiver.get("reason", ""))
+    return excused

@@ -1,0 +1,104 @@
+"""Which model is judged, and which it must beat: URIs become private copies with digests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_leanml.errors import GateUsageError
+from pytest_leanml.registry.refs import is_registry_uri
+from pytest_leanml.registry.store import Registry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_leanml.config import Config, Environment
+    from pytest_leanml.registry.refs import ModelRef
+
+
+@dataclass(frozen=True, slots=True)
+class Subjects:
+    """The models of a run.
+
+    Attributes:
+        candidate: the model that is judged; None without ``model:``.
+        champion: the model that it must beat; None for a first release, or where none is needed.
+        alias: the registry alias of the environment, which an ALLOW moves; None where nothing can be promoted.
+        champion_version: the version that the alias named when it was read; None when it named none.
+        registry: the registry, None where none was needed.
+    """
+
+    candidate: ModelRef | None = None
+    champion: ModelRef | None = None
+    alias: str | None = None
+    champion_version: str | None = None
+    registry: Registry | None = None
+
+
+def find_subjects(  # noqa: PLR0913 - what decides which models they are
+    config: Config | None,
+    environment: Environment | None,
+    *,
+    candidate: str | None,
+    champion: str | None,
+    compares: bool,
+    into: Path,
+) -> Subjects:
+    """Resolve the candidate and the champion once, into private copies.
+
+    Args:
+        config: leanml.yaml.
+        environment: where the model shall go.
+        candidate: the flag's URI, which wins over the config's.
+        champion: the flag's URI, which wins over the config's.
+        compares: a check compares with the champion.
+        into: private folder for the copies.
+
+    Raises:
+        GateUsageError: a model that is not there, or ``first_release: true`` beside a champion.
+        RegistryError: the registry cannot be reached.
+    """
+    model = config.model if config is not None else None
+    if model is None or config is None or environment is None:
+        return _without_name(candidate, champion, into)
+    registry = Registry(model.registry, root=config.root)
+    uri = candidate or model.candidate
+    predictions = config.root / model.predictions if model.predictions else None
+    if uri is None:
+        uri = str(predictions) if predictions is not None else f"models:/{model.name}@candidate"
+    judged = registry.fetch(_located(uri, config.root), into / "candidate", predictions=predictions)
+    promotable = judged.version is not None and judged.name == model.name
+    if not (promotable or compares or champion or model.champion):
+        return Subjects(judged, registry=registry)
+    version = registry.version_of_alias(model.name, environment.alias)
+    known = champion or model.champion or (f"models:/{model.name}/{version}" if version else None)
+    _check_first_release(first=model.first_release, known=known, name=model.name, alias=environment.alias)
+    best = registry.fetch(_located(known, config.root), into / "champion") if known else None
+    return Subjects(judged, best, environment.alias if promotable else None, version, registry)
+
+
+def _without_name(candidate: str | None, champion: str | None, into: Path) -> Subjects:
+    if candidate is None:
+        return Subjects()
+    registry = Registry(None, root=into)
+    best = registry.fetch(champion, into / "champion") if champion else None
+    return Subjects(registry.fetch(candidate, into / "candidate"), best, registry=registry)
+
+
+def _located(uri: str, root: Path) -> str:
+    return uri if is_registry_uri(uri) else str(root / uri)
+
+
+def _check_first_release(*, first: bool, known: str | None, name: str, alias: str) -> None:
+    if first and known:
+        raise GateUsageError(
+            f"first_release is true, and {known} is the champion of {name}",
+            "no champion where a first release is declared",
+            "remove `first_release: true` from leanml.yaml",
+        )
+    if not first and not known:
+        raise GateUsageError(
+            f"the alias {alias!r} of {name} names no version, so there is no champion",
+            f"a champion at models:/{name}@{alias}",
+            "for the first release of a model, set `model: {name: ..., first_release: true}`",
+        )
