@@ -1,0 +1,139 @@
+"""Columns of a pandas or polars frame, so that nothing else asks which of the two it is."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from pytest_leanml.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+def is_polars(frame: object) -> bool:
+    """Tell a polars DataFrame without importing polars."""
+    kind = type(frame)
+    return kind.__name__ == "DataFrame" and kind.__module__.partition(".")[0] == "polars"
+
+
+def is_frame(frame: object) -> bool:
+    """Tell whether ``frame`` is a pandas or polars DataFrame."""
+    return isinstance(frame, pd.DataFrame) or is_polars(frame)
+
+
+def column_names(frame: Any) -> tuple[str, ...]:
+    """Return the names in order, as text."""
+    return tuple(str(name) for name in frame.columns)
+
+
+def row_count(frame: Any) -> int:
+    """Return the number of rows."""
+    return int(frame.shape[0])
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return " (did you mean ...?)" for the nearest of ``names``, or nothing."""
+    close = get_close_matches(name, list(names), n=1, cutoff=0.6)
+    return f" (did you mean `{close[0]}`?)" if close else ""
+
+
+def require_columns(frame: Any, wanted: Sequence[str], *, what: str) -> None:
+    """Refuse a frame that lacks one of ``wanted``.
+
+    Raises:
+        SourceError: naming each absent column and, for the first, its nearest neighbour.
+    """
+    names = column_names(frame)
+    absent = [name for name in wanted if name not in names]
+    if absent:
+        shown = ", ".join(f"`{name}`" for name in absent[:10]) + (
+            f" and {len(absent) - 10} more" if absent[10:] else ""
+        )
+        columns = ", ".join(names[:20]) + (", ..." if names[20:] else "")
+        raise SourceError(
+            f"{what} has no column {shown}{nearest(absent[0], names)}",
+            f"the columns there are: {columns}",
+            "correct the name, or add the column to the data",
+        )
+
+
+def series(frame: Any, name: str) -> pd.Series[Any]:
+    """Return one column as a pandas Series on a plain 0..n-1 index; categoricals become their values.
+
+    Raises:
+        SourceError: no such column.
+    """
+    require_columns(frame, [name], what="the frame")
+    found = (
+        frame[name].to_pandas()
+        if is_polars(frame)
+        else frame.loc[:, list(frame.columns)[column_names(frame).index(name)]]
+    )
+    found = found.reset_index(drop=True)
+    if isinstance(found.dtype, pd.CategoricalDtype):
+        found = found.astype(found.cat.categories.dtype if not found.isna().any() else object)
+    return found
+
+
+def column(frame: Any, name: str) -> np.ndarray[Any, Any]:
+    """Return one column as a NumPy array of shape (n,).
+
+    Numbers and booleans keep their dtype (nullable integers with a missing value become float with NaN); text is an
+    object array in which a missing value is None.
+
+    Raises:
+        SourceError: no such column.
+    """
+    found = series(frame, name)
+    return np.asarray(_values(found))
+
+
+def _values(found: pd.Series[Any]) -> Any:
+    missing = found.isna().to_numpy()
+    if pd.api.types.is_bool_dtype(found.dtype):
+        return found.to_numpy(dtype=object if missing.any() else bool, na_value=None)
+    if pd.api.types.is_numeric_dtype(found.dtype):
+        return found.to_numpy(dtype=float, na_value=np.nan) if missing.any() else found.to_numpy()
+    if found.dtype.kind == "M":
+        return found.dt.tz_convert(None).to_numpy() if getattr(found.dtype, "tz", None) else found.to_numpy()
+    values = found.to_numpy(dtype=object, copy=True)
+    values[missing] = None
+    return values
+
+
+def is_numeric(frame: Any, name: str) -> bool:
+    """Tell whether a column holds numbers; booleans, text, categories and times are no numbers."""
+    require_columns(frame, [name], what="the frame")
+    if is_polars(frame):
+        return bool(frame.schema[name].is_numeric())
+    dtype = frame.dtypes.iloc[column_names(frame).index(name)]
+    return bool(pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype))
+
+
+def select(frame: Any, names: Sequence[str]) -> Any:
+    """Return the frame with ``names`` in this order, of the same library.
+
+    Raises:
+        SourceError: a column is absent.
+    """
+    require_columns(frame, names, what="the frame")
+    if is_polars(frame):
+        return frame.select(list(names))
+    have = column_names(frame)
+    return frame.iloc[:, [have.index(name) for name in names]]
+
+
+def to_pandas(frame: Any) -> pd.DataFrame:
+    """Return the frame as pandas; a pandas frame as it is."""
+    if is_polars(frame):
+        return frame.to_pandas()
+    return frame
+
+
+def keep_rows(frame: Any, mask: np.ndarray[Any, Any]) -> Any:
+    """Return the rows where ``mask``, a boolean array of shape (n,), is true."""
+    return frame.filter(mask) if is_polars(frame) else frame.loc[mask]
