@@ -1,0 +1,37 @@
+"""leanml.yaml: what it may say (``Config``), and what it asks for in one environment."""
+
+from __future__ import annotations
+
+from pytest_leanml.config.fields import parse_duration
+from pytest_leanml.config.limits import Limit
+from pytest_leanml.config.load import load_config
+from pytest_leanml.config.models import SHIPPED, Config, Environment, Model, Streak
+from pytest_leanml.config.schema import config_schema
+from pytest_leanml.config.specs import (
+    CheckSpec,
+    candidate_uri,
+    champion_uri,
+    check_specs,
+    environment_of,
+    shipped_packages,
+    thresholds,
+)
+
+__all__ = [
+    "SHIPPED",
+    "CheckSpec",
+    "Config",
+    "Environment",
+    "Limit",
+    "Model",
+    "Streak",
+    "candidate_uri",
+    "champion_uri",
+    "check_specs",
+    "config_schema",
+    "environment_of",
+    "load_config",
+    "parse_duration",
+    "shipped_packages",
+    "thresholds",
+]

@@ -1,0 +1,181 @@
+"""The section ``checks``: kind, metric, limit."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from pytest_leanml.config.fields import Columns, Number, Section, fault
+from pytest_leanml.config.limits import Bounds, ComparisonSection, CustomSection, Defaults, LimitSection
+from pytest_leanml.config.metrics import BY_KIND, QUALITY, limit_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
+
+
+class Limits(Section):
+    """A kind's limits by metric. A key without a value is refused, since it would be a check that is never made."""
+
+    kind: ClassVar[str] = ""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _not_empty(cls, value: object) -> object:
+        if value is None:
+            raise fault("no value", "a limit", "write for example {min: 0.85}, or remove the key")
+        return value
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _says_something(cls, value: Any, info: ValidationInfo) -> Any:
+        metric = cls.metric_of(str(info.field_name))
+        facts = BY_KIND.get(cls.kind, {}).get(metric)
+        problem = limit_problem(metric, facts, value.bounds()) if facts and isinstance(value, Bounds) else None
+        if problem:
+            raise fault(*problem)
+        return value
+
+    @classmethod
+    def metric_of(cls, name: str) -> str:
+        """Return the name that leanml.yaml has for a field."""
+        return cls.model_fields[name].alias or name
+
+    def limits(self) -> Iterator[tuple[str, Any]]:
+        """Yield (metric, limit) of what is declared, in the order of the fields."""
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, LimitSection | ComparisonSection):
+                yield self.metric_of(name), value
+
+
+class DataQuality(Limits):
+    """Rows and schema of the data; ``schema: true`` allows no failure."""
+
+    kind: ClassVar[str] = "data_quality"
+    schema_: LimitSection | None = Field(default=None, alias="schema")
+    rows: LimitSection | None = None
+
+    @field_validator("schema_", mode="before")
+    @classmethod
+    def _short(cls, value: object) -> object:
+        return {"max": 0} if value is True else None if value is False else value
+
+
+class Quality(Limits):
+    """How good the predictions are."""
+
+    kind: ClassVar[str] = "quality"
+    accuracy: LimitSection | None = None
+    precision: LimitSection | None = None
+    recall: LimitSection | None = None
+    f1_score: LimitSection | None = None
+    roc_auc: LimitSection | None = None
+    log_loss: LimitSection | None = None
+    brier_score: LimitSection | None = None
+    rmse: LimitSection | None = None
+    mae: LimitSection | None = None
+    r2: LimitSection | None = None
+
+
+class Fairness(Limits):
+    """How far groups differ."""
+
+    kind: ClassVar[str] = "fairness"
+    demographic_parity_difference: LimitSection | None = None
+    demographic_parity_ratio: LimitSection | None = None
+    demographic_parity_deviation: LimitSection | None = None
+    equalized_odds_difference: LimitSection | None = None
+
+
+class Effects(Section):
+    """Smallest effect that counts as drift: KS' D, PSI, Cramér's V."""
+
+    ks: Number = Field(default=0.1, gt=0, le=1)
+    psi: Number = Field(default=0.2, gt=0)
+    chi_squared: Number = Field(default=0.1, gt=0, le=1)
+
+
+class Drift(Limits):
+    """How far the data moved."""
+
+    kind: ClassVar[str] = "drift"
+    share: LimitSection | None = None
+    prediction: LimitSection | None = None
+    columns: Columns = Field(default="all", validate_default=True)
+    method: Literal["auto", "ks", "psi", "chi_squared"] = "auto"
+    effect: Effects = Effects()
+    fdr: Number = Field(default=0.05, gt=0, lt=1)
+
+    @field_validator("columns", mode="after")
+    @classmethod
+    def _some(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value == ():
+            raise fault("no column", "all, or a list of columns", "a share of no columns is always 0")
+        return value
+
+    def settings(self) -> dict[str, Any]:
+        """Return what both measurements of drift need; ``columns`` None stands for all."""
+        return {"columns": self.columns, "method": self.method, "effect": self.effect.model_dump(), "fdr": self.fdr}
+
+
+class Comparison(Limits):
+    """Gain over the champion."""
+
+    kind: ClassVar[str] = "comparison"
+    accuracy: ComparisonSection | None = None
+    precision: ComparisonSection | None = None
+    recall: ComparisonSection | None = None
+    f1_score: ComparisonSection | None = None
+    roc_auc: ComparisonSection | None = None
+    log_loss: ComparisonSection | None = None
+    brier_score: ComparisonSection | None = None
+    rmse: ComparisonSection | None = None
+    mae: ComparisonSection | None = None
+    r2: ComparisonSection | None = None
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _a_share(cls, value: Any, info: ValidationInfo) -> Any:
+        facts = QUALITY[str(info.field_name)]
+        size = abs(value.bounds()["min"]) if isinstance(value, ComparisonSection) and not value.relative else 0
+        if size > facts.high - facts.low:
+            raise fault(
+                f"{size:g}", f"a gain in {info.field_name}, of at most {facts.high - facts.low:g}", "2 % is 0.02"
+            )
+        return value
+
+
+class Lineage(Limits):
+    """Where the model comes from."""
+
+    kind: ClassVar[str] = "lineage"
+    training_age_days: LimitSection | None = None
+
+
+class Checks(Section):
+    """All limits of a project."""
+
+    defaults: Defaults = Defaults()
+    data_quality: DataQuality = DataQuality()
+    quality: Quality = Quality()
+    fairness: Fairness = Fairness()
+    drift: Drift = Drift()
+    comparison: Comparison = Comparison()
+    lineage: Lineage = Lineage()
+    custom: dict[str, CustomSection] = Field(default_factory=dict)
+
+    @field_validator("custom")
+    @classmethod
+    def _names(cls, value: dict[str, CustomSection]) -> dict[str, CustomSection]:
+        for name in value:
+            if not _NAME.fullmatch(name):
+                raise fault(f"the name {name!r}", "the characters A-Z a-z 0-9 . _ -", "rename the check")
+        return value
+
+    def kinds(self) -> tuple[Limits, ...]:
+        """Return the kinds that have named metrics, in the order of the gate."""
+        return self.data_quality, self.quality, self.fairness, self.drift, self.comparison, self.lineage

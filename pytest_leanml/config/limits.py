@@ -1,0 +1,188 @@
+"""Limits: how leanml.yaml writes them, and what the checks hold measurements against."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, field_validator, model_validator
+
+from pytest_leanml.config.fields import Flag, Groups, Number, Section, Text, Texts, fault
+from pytest_leanml.errors import ConfigError
+from pytest_leanml.vocabulary import Judge, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BOUNDS = ("min", "max", "above", "below")
+_EXPECTED = "min (>=), max (<=), above (>) or below (<)"
+# A level under one half is an interval that hardly differs from the point estimate.
+Confidence = Annotated[Number, Field(ge=0.5, lt=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What a measurement must keep to. At least one of the four bounds is set.
+
+    Attributes:
+        min: value >= min.
+        max: value <= max.
+        above: value > above.
+        below: value < below.
+        judge: whether the point estimate or the confidence limit on the bad side is held against the bounds.
+        confidence: level of the interval.
+        severity: what a missed limit does.
+        owner: whom a report names.
+        groups: sensitive attributes instead of ``data.groups``; each entry one or more columns.
+        slices: names of ``data.slices``; empty for all rows.
+        method: how it is computed, where there is more than one way.
+        params: settings of a check of the project's own.
+
+    Raises:
+        ConfigError: no bound, a bound that is no finite number, or bounds that exclude each other.
+    """
+
+    min: float | None = None
+    max: float | None = None
+    above: float | None = None
+    below: float | None = None
+    judge: Judge = Judge.POINT
+    confidence: float = 0.95
+    severity: Severity = Severity.ERROR
+    owner: str | None = None
+    groups: tuple[tuple[str, ...], ...] = ()
+    slices: tuple[str, ...] = ()
+    method: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse limits that hold nothing."""
+        for name, value in self.bounds().items():
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise ConfigError(f"{value!r} as `{name}` of a limit", "a finite number")
+        problem = bounds_problem(self.bounds())
+        if problem:
+            raise ConfigError(*problem)
+
+    def bounds(self) -> dict[str, float]:
+        """Return the bounds that are set, in the order min, max, above, below."""
+        return {name: getattr(self, name) for name in BOUNDS if getattr(self, name) is not None}
+
+
+def bounds_problem(bounds: Mapping[str, float]) -> tuple[str, str, str] | None:
+    """Tell what is wrong with a limit's bounds as (given, expected, todo), None when they can be kept."""
+    if not bounds:
+        return "a limit without a bound", _EXPECTED, "write for example {min: 0.85}"
+    low = max((bounds[name] for name in ("min", "above") if name in bounds), default=-math.inf)
+    high = min((bounds[name] for name in ("max", "below") if name in bounds), default=math.inf)
+    open_end = bounds.get("above") == low or bounds.get("below") == high
+    if low > high or (low == high and open_end):
+        shown = ", ".join(f"{name}: {value:g}" for name, value in bounds.items())
+        return f"{{{shown}}}, which no number keeps", "a lower bound below the upper one", "swap them, or drop one"
+    return None
+
+
+class Bounds(Section):
+    """The four bounds of a limit, at least one of them."""
+
+    min: Number | None = None
+    max: Number | None = None
+    above: Number | None = None
+    below: Number | None = None
+
+    @field_validator("min", "max", "above", "below", mode="before")
+    @classmethod
+    def _not_empty(cls, value: object) -> object:
+        if value is None:
+            raise fault("no value", "a finite number", "write a number, or remove the key")
+        return value
+
+    @model_validator(mode="after")
+    def _can_be_kept(self) -> Bounds:
+        problem = bounds_problem(self.bounds())
+        if problem:
+            raise fault(*problem)
+        return self
+
+    def bounds(self) -> dict[str, float]:
+        """Return the bounds that are set."""
+        return {name: getattr(self, name) for name in BOUNDS if getattr(self, name) is not None}
+
+
+class Judging(Section):
+    """How a limit is judged; what is absent comes from ``checks.defaults``."""
+
+    judge: Judge | None = None
+    confidence: Confidence | None = None
+    severity: Severity | None = None
+
+    @field_validator("judge", "confidence", "severity", mode="before")
+    @classmethod
+    def _given(cls, value: object) -> object:
+        if value is None:
+            raise fault("no value", "a value", "write one, or remove the key")
+        return value
+
+    def judging(self) -> dict[str, Any]:
+        """Return what is set."""
+        return {name: getattr(self, name) for name in Judging.model_fields if getattr(self, name) is not None}
+
+
+class Override(Bounds, Judging):
+    """What an environment changes about a limit: the bounds it names, and how it is judged."""
+
+
+class LimitSection(Bounds, Judging):
+    """A limit as leanml.yaml writes it."""
+
+    owner: Text | None = None
+    groups: Annotated[Groups, Field(min_length=1)] | None = None
+    slices: Annotated[Texts, Field(min_length=1)] | None = None
+    method: Text | None = None
+    params: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("method")
+    @classmethod
+    def _not_built(cls, value: str | None) -> None:
+        if value is not None:
+            raise fault(
+                f"method: {value}", "no method yet: each metric names its own in the evidence", "remove the key"
+            )
+
+
+class ComparisonSection(Judging):
+    """A gain over the champion: ``better_by`` or ``not_worse_by``, in the metric's own unit or relative to it."""
+
+    better_by: Annotated[Number, Field(gt=0)] | None = None
+    not_worse_by: Annotated[Number, Field(ge=0)] | None = None
+    relative: Flag = False
+    owner: Text | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> ComparisonSection:
+        if (self.better_by is None) == (self.not_worse_by is None):
+            given = (
+                "neither better_by nor not_worse_by" if self.better_by is None else "both better_by and not_worse_by"
+            )
+            raise fault(given, "one of them and a number", "write for example {better_by: 0.02}")
+        return self
+
+    def bounds(self) -> dict[str, float]:
+        """Return the bound on the gain: at least ``better_by``, or at least minus ``not_worse_by``."""
+        return {"min": self.better_by if self.better_by is not None else 0.0 - (self.not_worse_by or 0.0)}
+
+
+class CustomSection(LimitSection):
+    """A check of the project's own: ``module:function`` and its limit."""
+
+    call: Annotated[Text, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_.]*$")]
+
+
+class Defaults(Section):
+    """What limits have in common."""
+
+    judge: Judge = Judge.POINT
+    confidence: Confidence = 0.95
+    severity: Severity = Severity.ERROR
+    owner: Text | None = None

@@ -1,0 +1,77 @@
+"""The JSON Schema of leanml.yaml, made from the models: for editors, and for the names in error messages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_leanml.config.models import Config
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+_TEXT = {"type": "string", "minLength": 1}
+_LIMITS = ("DataQuality", "Quality", "Fairness", "Drift", "Comparison", "Lineage")
+
+
+def config_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of leanml.yaml, with the short forms it allows."""
+    schema = Config.model_json_schema()
+    definitions = schema["$defs"]
+    _add_short_forms(schema["properties"], definitions)
+    for name in ("Bounds", "LimitSection", "CustomSection", "Override"):
+        definitions[name]["anyOf"] = [{"required": [bound]} for bound in ("min", "max", "above", "below")]
+    for name in (*_LIMITS, "Bounds", "LimitSection", "CustomSection", "Override"):
+        _refuse_null(definitions[name]["properties"])
+    return {"$schema": _DRAFT, **_without_titles(schema), "title": "leanml.yaml"}
+
+
+def _add_short_forms(top: dict[str, Any], definitions: dict[str, Any]) -> None:
+    top["model"]["anyOf"].insert(0, _TEXT)
+    data = definitions["Data"]["properties"]
+    for name in ("train", "evaluation", "production"):
+        data[name]["anyOf"].insert(0, _TEXT)
+    definitions["DataQuality"]["properties"]["schema"]["anyOf"].insert(0, {"type": "boolean"})
+    definitions["Environment"]["required"] = []  # production has one by default
+    top["deploy"]["maxItems"] = 0
+    definitions["Promote"]["properties"]["keep"] = {"const": 10, "default": 10}
+
+
+def _refuse_null(properties: dict[str, Any]) -> None:
+    for name, each in properties.items():
+        if name != "owner" and {"type": "null"} in each.get("anyOf", []):
+            each["anyOf"].remove({"type": "null"})
+            each.pop("default", None)
+
+
+def _without_titles(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_titles(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: _without_titles(each) for key, each in value.items() if key != "title" or isinstance(each, dict)}
+
+
+def names_at(route: Iterable[str | int]) -> list[str]:
+    """Return the keys that leanml.yaml knows at ``route``, in the order of the models."""
+    schema = config_schema()
+    nodes = [schema]
+    for part in route:
+        nodes = [inner for node in nodes for inner in _inside(node, part, schema)]
+    return [name for node in nodes for name in node.get("properties", {})]
+
+
+def _inside(node: dict[str, Any], part: str | int, schema: dict[str, Any]) -> list[dict[str, Any]]:
+    if isinstance(part, int):
+        found = node.get("items")
+    else:
+        found = node.get("properties", {}).get(part) or node.get("additionalProperties")
+    return _expanded(found, schema) if isinstance(found, dict) else []
+
+
+def _expanded(node: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, Any]]:
+    if "$ref" in node:
+        node = schema["$defs"][node["$ref"].rpartition("/")[2]]
+    if "anyOf" in node and "properties" not in node:
+        return [inner for each in node["anyOf"] for inner in _expanded(each, schema)]
+    return [node]

@@ -1,0 +1,316 @@
+"""What leanml.yaml asks for in one environment: checks, thresholds, policies, models."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pytest_leanml.config.limits import ComparisonSection, CustomSection, Limit, LimitSection, Override, bounds_problem
+from pytest_leanml.config.load import nearest
+from pytest_leanml.config.metrics import BY_KIND, limit_problem
+from pytest_leanml.config.models import ALWAYS, SHIPPED, Config, Environment
+from pytest_leanml.vocabulary import encode_group, is_id, with_part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pytest_leanml.errors import ConfigError
+    from pytest_leanml.strict_yaml import Route
+
+_URI = re.compile(r"(models|runs):/|[A-Za-z][A-Za-z0-9+.-]*://")
+_NEEDS_LABELS = ("quality", "fairness", "comparison")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSpec:
+    """One check of leanml.yaml.
+
+    Attributes:
+        kind: data_quality, quality, fairness, drift, comparison, lineage or custom.
+        metric: the metric's name, or the name of a custom check.
+        part: what stands between the brackets of its id, percent-encoded; None for all rows.
+        limit: what it must keep to, with the defaults and the environment's overrides applied.
+        groups: columns of the sensitive attribute, several for an intersection.
+        slice: name of ``data.slices``, None for all rows.
+        settings: what else its kind needs: drift's columns (None for all), method, effect and fdr; a comparison's
+            relative; a custom check's call and params.
+        line: 1-based line of leanml.yaml.
+    """
+
+    kind: str
+    metric: str
+    part: str | None
+    limit: Limit
+    groups: tuple[str, ...] = ()
+    slice: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    line: int | None = None
+
+    @property
+    def base(self) -> str:
+        """The bare id, such as ``quality.accuracy``."""
+        return f"{self.kind}.{self.metric}"
+
+    @property
+    def id(self) -> str:
+        """The id, such as ``quality.accuracy[night]``."""
+        return with_part(self.base, self.part)
+
+
+def check_specs(config: Config, environment: str | None = None) -> tuple[CheckSpec, ...]:
+    """Return the checks of leanml.yaml as they are judged in ``environment``; None applies no overrides.
+
+    Raises:
+        ConfigError: a check that lacks what it needs (target, groups, a slice, a schema), an override of an id that is
+            neither check nor threshold, bounds that exclude each other, an id made twice, a model without any check.
+    """
+    overrides = _overrides(config, environment)
+    declared = _declared(config)
+    _refuse_strangers(config, environment, overrides, [each.base for each in declared])
+    specs = [spec for each in declared for spec in _specs(config, each, overrides.get(each.base), environment)]
+    _refuse_twins(config, specs)
+    if config.model is not None and not specs and not config.require:
+        raise config.fault(("model",), "a model without checks", "checks: or require:", "declare what it must keep to")
+    return tuple(specs)
+
+
+@dataclass(frozen=True, slots=True)
+class _Declared:
+    """One key of ``checks.<kind>``: a check, or one for each group or slice."""
+
+    kind: str
+    metric: str
+    section: Any
+
+    @property
+    def base(self) -> str:
+        return f"{self.kind}.{self.metric}"
+
+    @property
+    def route(self) -> Route:
+        return "checks", self.kind, self.metric
+
+
+def _declared(config: Config) -> tuple[_Declared, ...]:
+    kinds = config.checks.kinds()
+    named = [_Declared(kind.kind, metric, section) for kind in kinds for metric, section in kind.limits()]
+    custom = [_Declared("custom", name, section) for name, section in config.checks.custom.items()]
+    return (*named, *custom)
+
+
+def _overrides(config: Config, environment: str | None) -> Mapping[str, Override]:
+    return {} if environment is None else _named(config, environment, "the environment asked for").limits
+
+
+def _refuse_strangers(
+    config: Config, environment: str | None, overrides: Mapping[str, Override], checks: list[str]
+) -> None:
+    for each in config.policy.thresholds:
+        if each in checks:
+            route: Route = ("policy", "thresholds", each)
+            raise config.fault(route, f"{each} is a check", "its limit under `checks`", "remove it here")
+    known = [*checks, *config.policy.thresholds]
+    for each, override in overrides.items():
+        route = ("environments", str(environment), "limits", each)
+        if each not in known:
+            bare = each.partition("[")[0]
+            todo = f"override {bare}, which holds for each of its parts" if bare in known else nearest(each, known)
+            raise config.fault(route, f"{each!r} is no check here", f"one of {', '.join(known) or 'no id'}", todo)
+        if each in config.policy.thresholds and override.judging():
+            raise config.fault(route, f"{', '.join(override.judging())} for a threshold", "min, max, above or below")
+
+
+def _specs(
+    config: Config, declared: _Declared, override: Override | None, environment: str | None
+) -> Iterator[CheckSpec]:
+    _demand(config, declared)
+    changed: Route = ("environments", str(environment), "limits", declared.base)
+    limit = _limit(config, declared, override, changed if override else declared.route)
+    settings = _settings(config, declared)
+    place = config.place(declared.route, key=True)
+    line = place[0] if place else None
+    for part, groups, name in _parts(config, declared):
+        yield CheckSpec(declared.kind, declared.metric, part, limit, groups, name, settings, line)
+
+
+def _limit(config: Config, declared: _Declared, override: Override | None, route: Route) -> Limit:
+    section = declared.section
+    bounds = {**section.bounds(), **(override.bounds() if override else {})}
+    facts = BY_KIND.get(declared.kind, {}).get(declared.metric)
+    problem = bounds_problem(bounds) or (limit_problem(declared.metric, facts, bounds) if facts else None)
+    if problem:
+        raise config.fault(route, *problem)
+    judging = {**dict(config.checks.defaults), **section.judging(), **(override.judging() if override else {})}
+    if section.owner is not None:
+        judging["owner"] = section.owner
+    extra = _extra(section) if isinstance(section, LimitSection) else {}
+    return Limit(**bounds, **judging, **extra)
+
+
+def _extra(section: LimitSection) -> dict[str, Any]:
+    return {"groups": section.groups or (), "slices": section.slices or (), "params": section.params}
+
+
+def _settings(config: Config, declared: _Declared) -> dict[str, Any]:
+    section = declared.section
+    if declared.kind == "drift":
+        return config.checks.drift.settings()
+    if isinstance(section, ComparisonSection):
+        return {"relative": section.relative}
+    if isinstance(section, CustomSection):
+        return {"call": section.call, "params": section.params}
+    return {}
+
+
+def _parts(config: Config, declared: _Declared) -> Iterator[tuple[str | None, tuple[str, ...], str | None]]:
+    """Yield part, groups and slice of each spec that a declaration makes."""
+    section = declared.section
+    if declared.kind == "fairness":
+        for columns in section.groups or config.data.groups:
+            yield ".".join(encode_group(column) for column in columns), columns, None
+    elif declared.kind == "quality" and section.slices:
+        for name in section.slices:
+            yield encode_group(name), (), name
+    else:
+        yield None, (), None
+
+
+def _demand(config: Config, declared: _Declared) -> None:
+    """Refuse a check that could not be made, or a setting that would be ignored."""
+    kind, section = declared.kind, declared.section
+    if kind in _NEEDS_LABELS and config.data.target is None:
+        raise config.fault(declared.route, "this check needs labels", "data.target", "name the column that holds them")
+    if kind == "fairness" and not (section.groups or config.data.groups):
+        todo = "name at least one column"
+        raise config.fault(declared.route, "no sensitive attribute", "data.groups, or groups: here", todo)
+    if declared.base == "data_quality.schema" and config.data.schema_ is None:
+        todo = 'write path.yaml or "module:Class" there'
+        raise config.fault(declared.route, "no schema to check", "data.schema", todo)
+    if isinstance(section, LimitSection):
+        _demand_home(config, declared, section)
+
+
+def _demand_home(config: Config, declared: _Declared, section: LimitSection) -> None:
+    homes = {"groups": "fairness", "slices": "quality", "params": "custom"}
+    for name, home in homes.items():
+        if getattr(section, name) and declared.kind != home:
+            route = (*declared.route, name)
+            raise config.fault(route, f"{name} under {declared.kind}", f"{name} under {home} only", "remove the key")
+    for name in section.slices or ():
+        if name not in config.data.slices:
+            valid = ", ".join(config.data.slices) or "a name under data.slices, which has none"
+            todo = nearest(name, config.data.slices)
+            raise config.fault((*declared.route, "slices"), f"the slice {name!r}", f"one of {valid}", todo)
+
+
+def _refuse_twins(config: Config, specs: list[CheckSpec]) -> None:
+    seen: set[str] = set()
+    for spec in specs:
+        route: Route = ("checks", spec.kind, spec.metric)
+        if spec.id in seen:
+            raise config.fault(route, f"the id {spec.id} is made twice", "each id once", "rename a column or a slice")
+        if not is_id(spec.id):
+            raise config.fault(route, f"the id {spec.id[:60]}... is too long", "at most 200 characters", "rename it")
+        seen.add(spec.id)
+
+
+def thresholds(config: Config, environment: str | None = None) -> dict[str, dict[str, float]]:
+    """Return what ``data.leanml.thresholds`` holds: bare id -> bounds, as they are in ``environment``.
+
+    Beside the checks' limits and ``policy.thresholds``: ``history.streak`` where the environment has one, and
+    ``fairness.group_size`` where fairness is checked.
+
+    Raises:
+        ConfigError: as ``check_specs``.
+    """
+    specs = check_specs(config, environment)
+    overrides = _overrides(config, environment)
+    found = {spec.base: spec.limit.bounds() for spec in specs}
+    for each, bounds in config.policy.thresholds.items():
+        found[each] = _threshold(config, environment, each, bounds.bounds(), overrides.get(each))
+    if any(spec.kind == "fairness" for spec in specs):
+        found["fairness.group_size"] = {"min": float(config.data.min_group)}
+    streak = config.environments[environment].streak if environment is not None else None
+    if streak is not None:
+        found["history.streak"] = {"min": float(streak.count)}
+    return found
+
+
+def _threshold(
+    config: Config, environment: str | None, name: str, bounds: dict[str, float], override: Override | None
+) -> dict[str, float]:
+    merged = {**bounds, **(override.bounds() if override else {})}
+    problem = bounds_problem(merged)
+    if problem:
+        raise config.fault(("environments", str(environment), "limits", name), *problem)
+    return merged
+
+
+def shipped_packages(config: Config, environment: str | None = None) -> tuple[str, ...]:
+    """Return the shipped policies in force: always ``limits`` and ``no_skill``, those of the kinds in use, and ``use``."""
+    asked = {*ALWAYS, *config.policy.use, *(each.kind for each in _declared(config))}
+    if environment is not None:
+        asked.update(_named(config, environment, "the environment asked for").use)
+    return tuple(name for name in SHIPPED if name in asked)
+
+
+def environment_of(config: Config, flag: str | None = None, variable: str | None = None) -> tuple[str, Environment]:
+    """Return name and settings of the environment: ``--gate-environment``, else LEANML_ENVIRONMENT, else the config's.
+
+    Raises:
+        ConfigError: a name that is not under ``environments``, an empty one included.
+    """
+    given = {
+        "--gate-environment": flag,
+        "LEANML_ENVIRONMENT": variable,
+        "policy.environment": config.policy.environment,
+    }
+    origin, name = next((origin, name) for origin, name in given.items() if name is not None)
+    return name, _named(config, name, origin)
+
+
+def _named(config: Config, name: str, origin: str) -> Environment:
+    found = config.environments.get(name)
+    if found is None:
+        todo = nearest(name, config.environments) or ("" if name else "unset it, or name one")
+        raise _stranger(config, f"{origin} is {name!r}", todo)
+    return found
+
+
+def _stranger(config: Config, given: str, todo: str) -> ConfigError:
+    return config.fault(("environments",), given, f"one of {', '.join(config.environments)}", todo)
+
+
+def candidate_uri(config: Config, flag: str | None = None) -> str | None:
+    """Return the candidate's URI: the flag, ``model.candidate``, or ``models:/<name>@candidate``; None without a model."""
+    if flag is not None:
+        return flag
+    if config.model is None:
+        return None
+    return _uri(config, config.model.candidate, "candidate")
+
+
+def champion_uri(config: Config, environment: str | None = None, flag: str | None = None) -> str | None:
+    """Return the champion's URI: the flag, ``model.champion``, or ``models:/<name>@<the environment's alias>``.
+
+    Args:
+        config: the configuration.
+        environment: its name; None for the configured one.
+        flag: ``--gate-champion``, which wins.
+
+    Returns:
+        None without a model, or for a model that is no more than a predictions file without a name.
+    """
+    if flag is not None:
+        return flag
+    if config.model is None:
+        return None
+    return _uri(config, config.model.champion, environment_of(config, environment)[1].alias)
+
+
+def _uri(config: Config, given: str | None, alias: str) -> str | None:
+    if given is not None:
+        return given if _URI.match(given) else str(config.resolve(given))
+    name = config.model.name if config.model else None
+    return None if name is None else f"models:/{name}@{alias}"
