@@ -6,7 +6,7 @@ import shutil
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_leanml.clock import now, stamp
 from pytest_leanml.decision import Decision, Reason
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
+    from typing import Self
 
     import pytest
 
@@ -91,12 +92,14 @@ class Conclusion:
             engine = make_engine(snapshot.engine)
         return cls(snapshot, engine, Screen(config), watch)
 
-    def __enter__(self) -> Conclusion:
+    def __enter__(self) -> Self:
+        """Hold the engine."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """End the engine's process."""
         self._engine.close()
 
     @property
@@ -178,7 +181,7 @@ class Conclusion:
             decision, status, promoted = self._deployed(decision, outcome)
         decision = self._write(decision)
         with self.watch.phase("report"):
-            paths = write_reports(self.snapshot, decision, evidence.document, promoted=promoted, status=status)
+            paths = write_reports(output, decision, evidence.document, promoted=promoted, status=status)
         self._screen.verdict(decision, evidence.document, paths, promoted=promoted, status=status)
         return 0 if self.snapshot.options.report_only else status
 

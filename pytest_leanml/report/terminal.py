@@ -1,0 +1,116 @@
+"""The terminal section: verdict first, then why, then where to look."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from _pytest.config import create_terminal_writer  # pytest offers no public way to its own writer outside of a session
+
+from pytest_leanml.report import words
+from pytest_leanml.report.escape import lines, one_line
+from pytest_leanml.vocabulary import Outcome, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import pytest
+
+    from pytest_leanml.decision import Decision, Reason
+    from pytest_leanml.errors import LeanmlError
+    from pytest_leanml.judge import Manifest
+    from pytest_leanml.snapshot import Snapshot
+
+_COLOUR = {Verdict.ALLOW: "green", Verdict.DENY: "red", Verdict.PENDING: "yellow"}
+_MARKS = {Outcome.PASSED: "+", Outcome.INCONCLUSIVE: "?"}
+
+
+class Screen:
+    """Writes to the terminal through pytest's own writer."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._writer = create_terminal_writer(config, sys.stdout)
+
+    def announce(self, snapshot: Snapshot) -> None:
+        """Say what is about to be judged."""
+        subject = snapshot.context.subject
+        name = subject.get("name") or subject.get("uri") or "no model"
+        version = f" {subject['version']}" if subject.get("version") else ""
+        against = snapshot.context.champion
+        champion = f" against {against.get('version') or against.get('uri')}" if against else ""
+        where = f" for {snapshot.environment}" if snapshot.environment else ""
+        self._line(f"model gate: {one_line(name)}{version}{champion}{where}, run {snapshot.manifest.run_id}", bold=True)
+
+    def refused(self, error: LeanmlError) -> None:
+        """Say why there was no run."""
+        self._rule("model gate: DENY", red=True)
+        for text in lines(error):
+            self._line(f"  {text}", red=True)
+        self._line(f"status {int(error.status)}: nothing was measured, and the registry is as it was")
+
+    def manifest(self, manifest: Manifest) -> None:
+        """Print what a gate would demand."""
+        self._rule("model gate: PENDING (--collect-only)", yellow=True)
+        for name in manifest.declared:
+            self._line(f"  {one_line(name)}")
+        for name in manifest.required:
+            self._line(f"  {one_line(name)} (required)")
+        self._line("nothing was run, so nothing is decided")
+
+    def verdict(
+        self,
+        decision: Decision,
+        document: Mapping[str, Any],
+        files: Sequence[Path],
+        *,
+        promoted: bool,
+        status: int,
+    ) -> None:
+        """Print the verdict, each reason with measured against limit, the counts, and the files."""
+        colour = {_COLOUR[decision.verdict]: True}
+        mode = "" if decision.mode == "enforce" else f" ({decision.mode})"
+        self._rule(f"model gate: {decision.verdict}{mode}", bold=True, **colour)
+        self._line(one_line(words.outcome(decision, promoted=promoted)), **colour)
+        self._measurements(document)
+        self._reasons("reasons", decision.reasons, red=True)
+        self._reasons("warnings", decision.warnings, yellow=True)
+        self._reasons("shadow rules that would deny", decision.shadow, yellow=True)
+        for waived in decision.waived:
+            text = f"waived {waived.rule} until {waived.expires} by {waived.owner}: {waived.reason}"
+            self._line(f"  ~ {one_line(text)}", yellow=True)
+        self._line(f"{words.counts(document)}; {one_line(words.champion(decision))}; status {status}")
+        self._line("files: " + ", ".join(str(path) for path in files))
+
+    def _measurements(self, document: Mapping[str, Any]) -> None:
+        shown = [(name, record) for name, record in document.get("measurements", {}).items() if "comparator" in record]
+        if not shown:
+            return
+        width = min(60, max(len(name) for name, _ in shown))
+        baseline = document.get("baseline", {}).get("no_skill", {})
+        for name, record in shown:
+            passed = record["passed"]
+            mark = "+" if passed else "-"
+            skill = baseline.get(record["metric"])
+            beside = f"  (no skill {words.number(skill)})" if skill is not None else ""
+            text = f"  {mark} {one_line(name):<{width}}  {words.measured(record):<34}  {words.limit(record)}{beside}"
+            self._line(text.rstrip(), green=passed, red=not passed)
+
+    def _reasons(self, title: str, reasons: Sequence[Reason], **colour: bool) -> None:
+        if not reasons:
+            return
+        self._line(f"{title}:", bold=True)
+        for reason in reasons:
+            about = f" ({one_line(reason.check)})" if reason.check and reason.check not in reason.rule else ""
+            self._line(f"  * {one_line(reason.rule)}{about}", **colour)
+            for text in lines(reason.message):
+                self._line(f"      {text}")
+            detail = words.against(reason)
+            if detail:
+                self._line(f"      {detail}")
+
+    def _rule(self, title: str, **markup: bool) -> None:
+        self._writer.sep("=", title, **markup)
+
+    def _line(self, text: str, **markup: bool) -> None:
+        self._writer.line(text, **markup)
