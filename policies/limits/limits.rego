@@ -18,7 +18,6 @@ default allow := false
 allow if {
 	count(deny) == 0
 	count(missing) == 0
-	count(findings) == count(judged) + count(compared)
 	every finding in findings {
 		settled(finding)
 	}
@@ -30,7 +29,7 @@ settled(finding) if excused(finding)
 
 settled(finding) if softened(finding)
 
-deny contains {"rule": rule_of(finding.id), "path": finding.path, "msg": finding.msg} if {
+deny contains {"rule": rule_of(finding.id), "path": path_of(finding), "msg": message(finding)} if {
 	some finding in findings
 	not settled(finding)
 }
@@ -40,29 +39,33 @@ deny contains {"rule": rule_of(id), "path": sprintf(`measurements["%s"]`, [id]),
 	msg := sprintf("%s has a limit and was not measured: add the check, or record the value", [id])
 }
 
-deny contains {"rule": "limits.declared", "path": "measurements", "msg": msg} if {
-	nothing_declared
-	msg := "no limit is declared and no other package decides: add one under `checks:`"
-}
-
-deny contains {"rule": "limits.declared", "path": "measurements", "msg": "measurements is absent or no object"} if {
-	not is_object(get(evidence, "measurements"))
-}
-
 deny contains {"rule": rule_of(id), "path": path, "msg": sprintf("the measurement %s is no object", [id])} if {
 	some id, measurement in measurements
 	not is_object(measurement)
 	path := sprintf(`measurements["%s"]`, [id])
 }
 
+deny contains {"rule": "limits.declared", "path": "measurements", "msg": "measurements is absent or no object"} if {
+	not measurements_given
+}
+
+deny contains {"rule": "limits.declared", "path": "measurements", "msg": msg} if {
+	count(declared) == 0
+	count(compared) == 0
+	not others_decide
+	msg := "no limit is declared and no other package decides: add one under `checks:`"
+}
+
+others_decide if settings.others_decide == true
+
 # Severity warning excuses a missed limit, and nothing else.
-warn contains {"rule": rule_of(finding.id), "path": finding.path, "msg": finding.msg} if {
+warn contains {"rule": rule_of(finding.id), "path": path_of(finding), "msg": message(finding)} if {
 	some finding in findings
 	softened(finding)
 	not excused(finding)
 }
 
-# Shown in every report, by the key of the waiver: the measurement's own id, or the bare id, which covers every `[...]`.
+# Shown in every report, by the waiver's key: the measurement's own id, or the bare id, which covers every `[...]`.
 waived contains rule if {
 	some finding in findings
 	excused(finding)
@@ -76,173 +79,60 @@ excused(finding) if {
 
 waivers_of(finding) := {rule |
 	some rule in {rule_of(finding.id), rule_of(bare(finding.id))}
-	is_object(get(waivers, rule))
+	is_object(settings.waived[rule])
 }
 
 softened(finding) if {
 	finding.kind == "missed"
-	finding.severity == "warning"
+	severity(finding) == "warning"
 }
 
-findings contains object.union(held_to_limit(pair), {"id": pair.id, "by": pair.limit, "severity": severity(pair.id)}) if {
-	some pair in judged
-}
-
-findings contains object.union(held_to_comparison(id), {"id": id, "by": "test", "severity": severity(check)}) if {
-	some id in compared
-	check := get(facts[id], "check")
-}
-
-# One pair of a measurement and a limit that covers it: its own, or that of its bare id.
-judged contains {"id": id, "limit": limit} if {
-	some id, _ in facts
-	some limit in {id, bare(id)}
-	limit in declared
-}
-
-# What a test compared by itself. A comparison with the declared limit is that limit, and is judged there.
-compared contains id if {
-	some id, fact in facts
-	some word in ["comparator", "threshold", "passed"]
-	get(fact, word) != null
-	not limit_again(id)
-}
-
-limit_again(id) if {
-	fact := facts[id]
-	fact.passed == false
-	some pair in judged
-	pair.id == id
-	held_to_limit(pair).kind == "missed"
-	thresholds[pair.limit][bound_of[fact.comparator]] == fact.threshold
-}
-
-held_to_limit(pair) := {"kind": "absent", "path": path, "msg": msg} if {
-	not is_number(get(facts[pair.id], "value"))
-	path := path_of(pair.id, "value")
-	msg := sprintf("%s has no value, or one that is no number", [pair.id])
-} else := {"kind": "absent", "path": path, "msg": msg} if {
-	not in_range(pair.id, facts[pair.id].value)
-	path := path_of(pair.id, "value")
-	msg := sprintf("%s is %v, which it cannot be: %s", [pair.id, facts[pair.id].value, words(range(pair.id))])
-} else := {"kind": "absent", "path": path, "msg": msg} if {
-	not usable(thresholds[pair.limit])
-	path := path_of(pair.id, "value")
-	msg := sprintf("no usable limit for %s: give it min, max, above or below, and a number", [pair.limit])
-} else := {"kind": "absent", "path": path, "msg": msg} if {
-	not judge(pair.limit) in {"point", "bound"}
-	path := path_of(pair.id, "value")
-	msg := sprintf("%s is to be judged by %v: use point or bound", [pair.limit, judge(pair.limit)])
-} else := {"kind": "clear", "path": "", "msg": ""} if {
-	judge(pair.limit) == "point"
-	clears(thresholds[pair.limit], facts[pair.id])
-} else := {"kind": "missed", "path": path, "msg": msg} if {
-	judge(pair.limit) == "point"
-	path := path_of(pair.id, "value")
-	msg := sprintf("%s is %v; the limit is %s", [pair.id, facts[pair.id].value, words(thresholds[pair.limit])])
-} else := {"kind": "absent", "path": path, "msg": msg} if {
-	not bounded(thresholds[pair.limit], facts[pair.id])
-	path := path_of(pair.id, "low")
-	msg := sprintf("%s is judged by its bound, and has no interval with low <= high", [pair.id])
-} else := {"kind": "clear", "path": "", "msg": ""} if {
-	clears(thresholds[pair.limit], facts[pair.id])
-	bound_clears(thresholds[pair.limit], facts[pair.id])
-} else := {"kind": "missed", "path": path_of(pair.id, "low"), "msg": msg} if {
-	fact := facts[pair.id]
-	limit := words(thresholds[pair.limit])
-	span := [get(fact, "low"), get(fact, "high")]
-	msg := sprintf("%s is %v, its interval %v to %v; all of it must be %s", [pair.id, fact.value, span[0], span[1], limit])
-}
-
-held_to_comparison(id) := {"kind": "clear", "path": "", "msg": ""} if {
-	facts[id].passed == true
-} else := {"kind": "missed", "path": path_of(id, "passed"), "msg": msg} if {
-	facts[id].passed == false
-	fact := facts[id]
-	asked := [get(fact, "comparator"), get(fact, "threshold"), get(fact, "check")]
-	msg := sprintf("%s is %v; %v asked for %v %v", [id, get(fact, "value"), asked[2], asked[0], asked[1]])
-} else := {"kind": "absent", "path": path_of(id, "passed"), "msg": msg} if {
-	msg := sprintf("%s was compared, and does not say whether it passed", [id])
-}
-
-missing contains id if {
-	some id in declared
-	not id in covered
-	not without_champion(id)
-}
-
-covered := {id | some id, _ in facts} | {bare(id) | some id, _ in facts}
-
-# A first release has nothing to be compared with.
-without_champion(id) if {
-	startswith(id, "comparison.")
-	get(settings, "first_release") == true
-	not champion_known
-}
-
-champion_known if {
-	some word in ["version", "digest"]
-	get(get(evidence, "champion"), word) != null
-}
-
-nothing_declared if {
-	count(declared) == 0
-	count(compared) == 0
-	not get(settings, "others_decide") == true
-}
-
-# What the packages `streak` and `fairness` ask is no measurement.
-declared contains id if {
-	some id in object.keys(thresholds)
-	not startswith(id, "history.")
-	not bare(id) == "fairness.group_size"
-}
-
-# A limit whose id is of no kind of check may name a number of the evidence by its path: budget.training_minutes.
-facts[id] := {"value": value} if {
-	some id in declared
-	not split(id, ".")[0] in {"quality", "fairness", "drift", "comparison", "data_quality", "lineage", "custom"}
-	not is_object(get(measurements, id))
-	value := object.get(evidence, split(id, "."), null)
-	is_number(value)
-}
-
-facts[id] := measurement if {
-	some id, measurement in measurements
-	is_object(measurement)
-}
-
-# The harness's word on a declared limit wins over what the evidence says of the check.
-severity(check) := get(settings.severity, check) if {
-	is_string(get(settings.severity, check))
-} else := get(settings.severity, bare(check)) if {
-	is_string(check)
-	is_string(get(settings.severity, bare(check)))
+# The harness's word on a declared check wins over what the evidence says of it.
+severity(finding) := settings.severity[finding.check] if {
+	is_string(settings.severity[finding.check])
+} else := settings.severity[bare(finding.check)] if {
+	is_string(settings.severity[bare(finding.check)])
 } else := "warning" if {
-	check in soft
-	not check in hard
+	finding.check in with_severity.warning
+	not finding.check in with_severity.other
 } else := "error"
 
-soft contains check.id if {
-	some check in checks
-	get(check, "severity") == "warning"
+with_severity := {
+	"warning": {check.id | some check in checks; check.severity == "warning"},
+	"other": {check.id | some check in checks; object.get(check, "severity", null) != "warning"},
 }
 
-hard contains check.id if {
-	some check in checks
-	get(check, "severity") != "warning"
+# Nothing but positive conditions lead to "clear" and "missed", so what is undefined ends as "unsound".
+findings contains {"id": pair.id, "by": pair.limit, "check": pair.id, "kind": held_to_limit(pair)} if {
+	some pair in judged
 }
 
-checks := [check |
-	is_array(get(evidence, "checks"))
-	some check in evidence.checks
-	is_string(get(check, "id"))
-]
+findings contains {"id": id, "by": "", "check": check_of(id), "kind": held_to_test(id)} if {
+	some id in compared
+}
 
-judge(id) := word if {
-	word := get(get(settings, "judge"), bare(id))
-	word != null
-} else := "point"
+held_to_limit(pair) := kind if {
+	fact := facts[pair.id]
+	in_range(fact)
+	kind := held(limits[pair.limit], fact, judge(pair.limit))
+} else := "unsound"
+
+held(limit, fact, "point") := "clear" if {
+	clears(limit, fact)
+} else := "missed"
+
+held(limit, fact, "bound") := "unsound" if {
+	not bounded(limit, fact)
+} else := "clear" if {
+	clears(limit, fact)
+	bound_clears(limit, fact)
+} else := "missed"
+
+held_to_test(id) := "clear" if {
+	facts[id].passed == true
+} else := "missed" if {
+	facts[id].passed == false
+} else := "unsound"
 
 clears(limit, fact) if {
 	every bound, x in limit {
@@ -250,23 +140,23 @@ clears(limit, fact) if {
 	}
 }
 
-bounded(limit, fact) if {
-	every bound, _ in limit {
-		is_number(get(fact, side_of[bound]))
-	}
-	not backwards(get(fact, "low"), get(fact, "high"))
-}
-
-backwards(low, high) if {
-	is_number(low)
-	is_number(high)
-	low > high
-}
-
 bound_clears(limit, fact) if {
 	every bound, x in limit {
 		holds(bound, fact[side_of[bound]], x)
 	}
+}
+
+bounded(limit, fact) if {
+	every bound, _ in limit {
+		is_number(fact[side_of[bound]])
+	}
+	not backwards(fact)
+}
+
+backwards(fact) if {
+	is_number(fact.low)
+	is_number(fact.high)
+	fact.low > fact.high
 }
 
 holds("min", value, x) if value >= x
@@ -277,13 +167,124 @@ holds("above", value, x) if value > x
 
 holds("below", value, x) if value < x
 
-usable(limit) if {
+# One pair of a measurement and a limit that covers it: its own, or that of its bare id.
+judged contains {"id": id, "limit": limit} if {
+	some id, fact in facts
+	some limit in {id, fact.bare}
+	limit in declared
+}
+
+# What was compared: by a test, or by the declared check itself, whose miss is told once.
+compared contains id if {
+	some id, fact in facts
+	some word in ["passed", "comparator", "threshold"]
+	fact[word] != null
+	not told_already(id)
+}
+
+told_already(id) if {
+	facts[id].passed == false
+	facts[id].check == id
+	some limit in {id, facts[id].bare}
+	held_to_limit({"id": id, "limit": limit}) == "missed"
+	limits[limit][bound_of[facts[id].comparator]] == facts[id].threshold
+}
+
+missing contains id if {
+	some id in declared
+	not id in covered
+	not without_champion(id)
+}
+
+covered := {name | some id, fact in facts; some name in {id, fact.bare}}
+
+# A first release has nothing to be compared with.
+without_champion(id) if {
+	startswith(id, "comparison.")
+	settings.first_release == true
+	not champion_given
+}
+
+champion_given if evidence.champion.version != null
+
+champion_given if evidence.champion.digest != null
+
+# What the packages `streak` and `fairness` ask is no measurement.
+declared contains id if {
+	is_object(settings.thresholds)
+	some id, _ in settings.thresholds
+	not startswith(id, "history.")
+	id != "fairness.group_size"
+}
+
+limits[id] := limit if {
+	some id in declared
+	limit := settings.thresholds[id]
 	is_object(limit)
 	count(limit) > 0
 	every bound, x in limit {
-		bound in object.keys(signs)
+		signs[bound]
 		is_number(x)
 	}
+}
+
+facts[id] := object.union(measurement, {"bare": bare(id)}) if {
+	some id, measurement in measurements
+	is_object(measurement)
+}
+
+# A limit whose id is of no kind of check may name a number of the evidence by its path: budget.training_minutes.
+facts[id] := {"bare": id, "value": value} if {
+	some id in declared
+	not measured(id)
+	path := split(id, ".")
+	not path[0] in {"quality", "fairness", "drift", "comparison", "data_quality", "lineage", "custom"}
+	value := object.get(evidence, path, null)
+	is_number(value)
+}
+
+measured(id) if is_object(measurements[id])
+
+judge(id) := object.get(judges, bare(id), "point")
+
+default judges := {}
+
+judges := settings.judge if is_object(settings.judge)
+
+check_of(id) := facts[id].check if {
+	is_string(facts[id].check)
+} else := ""
+
+in_range(fact) if {
+	is_number(fact.value)
+	[least, most] := range(fact)
+	fact.value >= least
+	fact.value <= most
+}
+
+range(fact) := object.get(ranges, fact.bare, [-1e300, 1e300])
+
+# Outside of these the number itself is wrong: 85 is not .85. They are definitions, no limits.
+ranges := {
+	"data_quality.rows": [0, 1e300],
+	"data_quality.schema": [0, 1e300],
+	"drift.prediction": [0, 1e300],
+	"drift.share": [0, 1],
+	"fairness.demographic_parity_deviation": [0, 1e300],
+	"fairness.demographic_parity_difference": [0, 1],
+	"fairness.demographic_parity_ratio": [0, 1],
+	"fairness.equalized_odds_difference": [0, 1],
+	"lineage.training_age_days": [0, 36500],
+	"quality.accuracy": [0, 1],
+	"quality.brier_score": [0, 2],
+	"quality.f1_score": [0, 1],
+	"quality.log_loss": [0, 1e300],
+	"quality.mae": [0, 1e300],
+	"quality.precision": [0, 1],
+	"quality.r2": [-1e300, 1],
+	"quality.recall": [0, 1],
+	"quality.rmse": [0, 1e300],
+	"quality.roc_auc": [0, 1],
 }
 
 signs := {"min": ">=", "max": "<=", "above": ">", "below": "<"}
@@ -293,46 +294,44 @@ bound_of := {">=": "min", "<=": "max", ">": "above", "<": "below"}
 # The end of the interval that has to clear.
 side_of := {"min": "low", "above": "low", "max": "high", "below": "high"}
 
-words(limit) := concat(" and ", [sprintf("%s %v", [signs[bound], x]) | some bound, x in limit])
+path_of(finding) := sprintf(`measurements["%s"].passed`, [finding.id]) if {
+	finding.by == ""
+} else := sprintf(`measurements["%s"].value`, [finding.id])
 
-in_range(id, value) if clears(range(id), {"value": value})
-
-range(id) := object.get(ranges, bare(id), finite)
-
-finite := {"min": -1e300, "max": 1e300}
-
-share := {"min": 0, "max": 1}
-
-positive := {"min": 0, "max": 1e300}
-
-# Outside of these the number itself is wrong: 85 is not .85. They are definitions, no limits.
-ranges := {
-	"data_quality.rows": positive,
-	"data_quality.schema": positive,
-	"drift.prediction": positive,
-	"drift.share": share,
-	"fairness.demographic_parity_deviation": positive,
-	"fairness.demographic_parity_difference": share,
-	"fairness.demographic_parity_ratio": share,
-	"fairness.equalized_odds_difference": share,
-	"lineage.training_age_days": {"min": 0, "max": 36500},
-	"quality.accuracy": share,
-	"quality.brier_score": {"min": 0, "max": 2},
-	"quality.f1_score": share,
-	"quality.log_loss": positive,
-	"quality.mae": positive,
-	"quality.precision": share,
-	"quality.r2": {"min": -1e300, "max": 1},
-	"quality.recall": share,
-	"quality.rmse": positive,
-	"quality.roc_auc": share,
+message(finding) := sprintf("%s was compared, and does not say whether it passed", [finding.id]) if {
+	finding.by == ""
+	finding.kind == "unsound"
+} else := sprintf("%s is %v; a test asked for %v %v", array.concat([finding.id], words)) if {
+	finding.by == ""
+	words := [object.get(facts[finding.id], word, "?") | some word in ["value", "comparator", "threshold"]]
+} else := sprintf("%s has no value, or one that is no number", [finding.id]) if {
+	not is_number(object.get(facts[finding.id], "value", null))
+} else := sprintf("%s is %v, outside of %v to %v", array.concat([finding.id, facts[finding.id].value], range(facts[finding.id]))) if {
+	not in_range(facts[finding.id])
+} else := sprintf("no usable limit for %s: give it min, max, above or below, and a number", [finding.by]) if {
+	not limits[finding.by]
+} else := sprintf("%s is to be judged by %v: use point or bound", [finding.by, judge(finding.by)]) if {
+	not judge(finding.by) in {"point", "bound"}
+} else := sprintf("%s is judged by its bound, and has no interval with low <= high", [finding.id]) if {
+	finding.kind == "unsound"
+} else := sprintf("%s is %v; the limit is %s", [finding.id, facts[finding.id].value, limit_of(finding)]) if {
+	judge(finding.by) == "point"
+} else := sprintf("%s is %v, its interval %v to %v; all of it must be %s", array.concat([finding.id], words)) if {
+	ends := [object.get(facts[finding.id], word, "?") | some word in ["value", "low", "high"]]
+	words := array.concat(ends, [limit_of(finding)])
 }
+
+limit_of(finding) := concat(" and ", [sprintf("%s %v", [signs[bound], x]) | some bound, x in limits[finding.by]])
 
 rule_of(id) := sprintf("limits.%s", [id])
 
-path_of(id, key) := sprintf(`measurements["%s"].%s`, [id, key])
+bare(id) := parts[0] if parts := split(id, "[")
 
-bare(id) := split(id, "[")[0]
+checks := [check |
+	is_array(evidence.checks)
+	some check in evidence.checks
+	is_string(check.id)
+]
 
 default evidence := {}
 
@@ -342,16 +341,8 @@ default settings := {}
 
 settings := data.leanml if is_object(data.leanml)
 
-measurements := object_at(evidence, "measurements")
+default measurements := {}
 
-thresholds := object_at(settings, "thresholds")
+measurements := evidence.measurements if measurements_given
 
-waivers := object_at(settings, "waived")
-
-object_at(from, key) := from[key] if is_object(get(from, key))
-
-else := {}
-
-get(from, key) := object.get(from, key, null) if is_object(from)
-
-else := null
+measurements_given if is_object(evidence.measurements)

@@ -204,7 +204,7 @@ test_no_bound_denies if {
 }
 
 test_an_unknown_judge_denies if {
-	every word in ["bounds", "", 1, ["point"], true] {
+	every word in ["bounds", "", 1, ["point"], true, null] {
 		leanml := object.union(settings, {"judge": {"quality.accuracy": word}})
 		verdict(good, leanml) == denies({"limits.quality.accuracy"})
 	}
@@ -237,11 +237,22 @@ test_an_assert_without_its_result_denies if {
 }
 
 test_a_missed_limit_is_one_reason if {
-	missed := measured("quality.accuracy", {"value": 0.8, "comparator": ">=", "threshold": 0.85, "passed": false})
-	count(limits.deny) == 1 with input as missed with data.leanml as settings
-	other := measured("quality.accuracy", {"value": 0.8, "comparator": ">=", "threshold": 0.9, "passed": false})
-	count(limits.deny) == 2 with input as other with data.leanml as settings
-	verdict(other, settings) == denies({"limits.quality.accuracy"})
+	miss := {"value": 0.8, "comparator": ">=", "threshold": 0.85, "passed": false, "check": "quality.accuracy"}
+	declared := measured("quality.accuracy", miss)
+	count(limits.deny) == 1 with input as declared with data.leanml as settings
+	stricter := measured("quality.accuracy", object.union(miss, {"threshold": 0.9}))
+	count(limits.deny) == 2 with input as stricter with data.leanml as settings
+	tested := measured("quality.accuracy", object.union(miss, {"check": "tests.accuracy"}))
+	count(limits.deny) == 2 with input as tested with data.leanml as settings
+}
+
+test_a_soft_limit_does_not_soften_a_test if {
+	miss := {"value": 0.8, "comparator": ">=", "threshold": 0.85, "passed": false, "check": "tests.accuracy"}
+	leanml := object.union(settings, {"severity": {"quality.accuracy": "warning"}})
+	verdict(measured("quality.accuracy", miss), leanml) == {
+		"allow": false, "deny": {"limits.quality.accuracy"},
+		"warn": {"limits.quality.accuracy"}, "waived": set(),
+	}
 }
 
 test_a_passed_assert_does_not_hide_a_missed_limit if {
