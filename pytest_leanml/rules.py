@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_leanml.config import check_specs, thresholds
-from pytest_leanml.errors import EngineError, GateUsageError
+from pytest_leanml.errors import EngineError
 from pytest_leanml.policy.answers import PolicySet
 from pytest_leanml.policy.facts import check_facts
 from pytest_leanml.policy.load import load_policies, policy_digest
@@ -183,9 +183,4 @@ def _others_decide(policies: PolicySet, used: Sequence[str]) -> bool:
 
 def _used(config: Config | None, target: Environment | None) -> tuple[str, ...]:
     named = [*(config.policy.use if config is not None else ()), *(target.use if target is not None else ())]
-    for name in named:
-        if name not in SHIPPED:
-            raise GateUsageError(
-                f"`use:` names {name!r}", f"one of {', '.join(sorted(SHIPPED))}", "correct it in leanml.yaml"
-            )
     return tuple(dict.fromkeys(named))

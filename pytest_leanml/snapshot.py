@@ -85,7 +85,8 @@ def take_snapshot(options: GateOptions, run_id: str, folder: Path, never: tuple[
     _demand_checks(config, declared=bool(specs))
     moment = now()
     own = own_policies(config, options.policies)
-    rules = find_rules(config, environment, target, own=own, root=options.root, evaluated_at=moment, subject_digest="")
+    root = config.root if config is not None else options.root
+    rules = find_rules(config, environment, target, own=own, root=root, evaluated_at=moment, subject_digest="")
     subjects = find_subjects(
         config,
         target,
@@ -185,7 +186,7 @@ def _context(
         training_date=candidate.training_date,
         training=candidate.training,
         lineage={"training_date_source": candidate.source} if candidate.training_date else {},
-        history=_history(run_id, target, subjects),
+        history=_history(run_id, environment, target, subjects),
     )
 
 
@@ -195,11 +196,11 @@ def described(ref: ModelRef) -> dict[str, Any]:
     return {key: value for key, value in named.items() if value is not None}
 
 
-def _history(run_id: str, target: Environment | None, subjects: Subjects) -> dict[str, Any]:
+def _history(run_id: str, environment: str | None, target: Environment | None, subjects: Subjects) -> dict[str, Any]:
     if target is None or target.streak is None or subjects.registry is None or subjects.candidate is None:
         return {}
     rule = target.streak
     streak = subjects.registry.streak(
-        subjects.candidate, environment=rule.environment, distinct=rule.distinct, exclude_run_id=run_id
+        subjects.candidate, environment=rule.environment or environment, distinct=rule.distinct, exclude_run_id=run_id
     )
     return {"streak": streak.count, "counted": list(streak.counted), "source": streak.source}

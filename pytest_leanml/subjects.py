@@ -62,8 +62,8 @@ def find_subjects(  # noqa: PLR0913 - what decides which models they are
     if model is None or config is None or environment is None:
         return _without_name(candidate, champion, into)
     registry = Registry(model.registry, root=config.root)
+    predictions = config.resolve(model.predictions) if model.predictions else None
     uri = candidate or model.candidate
-    predictions = config.root / model.predictions if model.predictions else None
     if uri is None:
         uri = str(predictions) if predictions is not None else f"models:/{model.name}@candidate"
     judged = registry.fetch(_located(uri, config.root), into / "candidate", predictions=predictions)

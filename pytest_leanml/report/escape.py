@@ -11,7 +11,7 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~@$&:])")
 
 
 def one_line(text: object, width: int = 600) -> str:
-    """Put text on one line: line ends become spaces, control and reordering characters are shown as ``\\xNN``."""
+    r"""Put text on one line: line ends become spaces, control and reordering characters are shown as ``\\xNN``."""
     joined = re.sub(r"\s*[\r\n]+\s*", " ", str(text)).strip()
     shown = _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), joined)
     shown = "".join(char if unicodedata.category(char) != "Cs" else "?" for char in shown)

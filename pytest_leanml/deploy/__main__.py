@@ -1,0 +1,61 @@
+"""``python -I -m pytest_leanml.deploy``: the deployer's process. No code of the project is imported here."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_leanml.deploy.runner import Action, deploy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``leanml deploy``."""
+    parser.add_argument("--decision", type=Path, required=True, metavar="FILE", help="decision.json of the gate")
+    parser.add_argument("--config", type=Path, default=Path("leanml.yaml"), metavar="FILE", help="default: leanml.yaml")
+    parser.add_argument("--policy", type=Path, action="append", metavar="PATH", help="replaces policy.paths")
+    action = parser.add_mutually_exclusive_group()
+    for name, text in (
+        ("dry-run", "say what would be done"),
+        ("resume", "go on with a deploy that was cut off"),
+        ("undo", "take back what was done"),
+    ):
+        action.add_argument(f"--{name}", action="store_true", help=text)
+    parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
+
+
+def action_of(arguments: argparse.Namespace) -> Action:
+    """Tell what was asked for."""
+    if arguments.dry_run:
+        return Action.PLAN
+    if arguments.undo:
+        return Action.UNDO
+    return Action.RESUME if arguments.resume else Action.APPLY
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Carry it out and say how it ended."""
+    policies = [path.absolute() for path in arguments.policy] if arguments.policy else None
+    done = deploy(arguments.decision.absolute(), arguments.config.absolute(), policies, action_of(arguments))
+    if arguments.json:
+        sys.stdout.write(json.dumps({"status": int(done.status), "message": done.message}) + "\n")
+    else:
+        stream = sys.stdout if done.status == 0 else sys.stderr
+        stream.write(done.message + "\n")
+    return int(done.status)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(prog="leanml deploy", description="Carry out a decision of the model gate.")
+    add_arguments(parser)
+    return run(parser.parse_args(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
