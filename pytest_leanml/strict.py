@@ -6,6 +6,7 @@ wins, an integer loses digits in another language. All of that is refused here, 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -243,24 +244,25 @@ def write_whole(path: Path | str, text: str) -> None:
     """
     target = Path(path)
     spare = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+    todo = "free space or permit writing"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _write_synced(spare, text)
+        _write_synced(spare, text.encode())
         spare.replace(target)
         _sync_folder(target.parent)
     except OSError as error:
-        spare.unlink(missing_ok=True)
-        raise UndecidedError(
-            f"cannot write {target}: {error.strerror}",
-            "a folder that can be written to",
-            "free space or permit writing",
-        ) from error
+        raise UndecidedError(f"cannot write {target}: {error.strerror}", "a folder to write to", todo) from error
+    except UnicodeEncodeError as error:
+        raise UndecidedError(f"cannot write {target}: {error.reason}", "text that UTF-8 can hold") from error
+    finally:
+        with contextlib.suppress(OSError):
+            spare.unlink(missing_ok=True)
 
 
-def _write_synced(path: Path, text: str) -> None:
+def _write_synced(path: Path, data: bytes) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    with open(handle, "w", encoding="utf-8", newline="\n") as file:  # noqa: PTH123 - a descriptor, not a path
-        file.write(text)
+    with open(handle, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
+        file.write(data)
         file.flush()
         os.fsync(handle)
 

@@ -39,6 +39,8 @@ _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _OLD_NUMBER = re.compile(
     r"[-+]?(0[0-9_]+(\.[0-9_]*)?|0[xob][0-9a-fA-F_]+|[0-9][0-9_]*_[0-9_.]*|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9]*)?)"
 )
+# PyYAML joins no pairs: "\ud83d\ude00" stays two halves, which UTF-8 cannot hold.
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _OLD_BOOLEAN = re.compile(r"yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF")
 _GREATER = "`>` begins a folded text in YAML, so a comparison cannot be written with it"
 
@@ -120,7 +122,7 @@ class _Builder:
         self._documents = 0
 
     def take(self, event: Any) -> None:
-        self._refuse_references(event)
+        self._refuse_traps(event)
         match event:
             case yaml.DocumentStartEvent():
                 self._start(event)
@@ -144,7 +146,7 @@ class _Builder:
         top = self._stack[-1]
         return top.path if top.key is None else (*top.path, top.key)
 
-    def _refuse_references(self, event: Any) -> None:
+    def _refuse_traps(self, event: Any) -> None:
         if isinstance(event, yaml.AliasEvent):
             raise self.refuse(event, f"the alias *{event.anchor}", "no alias", "write the value out")
         if getattr(event, "anchor", None) is not None:
@@ -153,6 +155,8 @@ class _Builder:
             )
         if getattr(event, "tag", None) is not None:
             raise self.refuse(event, f"the tag {event.tag}", "plain values without a tag", "leave the tag out")
+        if isinstance(event, yaml.ScalarEvent) and _SURROGATE.search(event.value):
+            raise self.refuse(event, "an escaped surrogate", "text of whole characters", "write the character itself")
 
     def _start(self, event: Any) -> None:
         self._documents += 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from pytest_leanml.config.fields import Columns, Number, Section, fault
-from pytest_leanml.config.limits import Bounds, ComparisonSection, CustomSection, Defaults, LimitSection
+from pytest_leanml.config.limits import Bounds, ComparisonSection, CustomSection, Defaults, LimitSection, Told
 from pytest_leanml.config.metrics import BY_KIND, QUALITY, limit_problem
 
 if TYPE_CHECKING:
@@ -17,17 +17,10 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
-class Limits(Section):
+class Limits(Told):
     """A kind's limits by metric. A key without a value is refused, since it would be a check that is never made."""
 
     kind: ClassVar[str] = ""
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _not_empty(cls, value: object) -> object:
-        if value is None:
-            raise fault("no value", "a limit", "write for example {min: 0.85}, or remove the key")
-        return value
 
     @field_validator("*", mode="after")
     @classmethod

@@ -85,7 +85,7 @@ def _every_column(value: object) -> Any:
 Text = Annotated[str, Field(strict=True, min_length=1)]
 Id = Annotated[Text, AfterValidator(_id)]
 Digest = Annotated[Text, AfterValidator(_digest)]
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False), AfterValidator(float)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Whole = Annotated[int, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 LocalPath = Annotated[Path, BeforeValidator(_path), WithJsonSchema({"type": "string", "minLength": 1})]
@@ -95,11 +95,12 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$"}),
 ]
 Texts = Annotated[tuple[Text, ...], AfterValidator(_distinct)]
+SomeTexts = Annotated[tuple[Text, ...], Field(min_length=1), AfterValidator(_distinct)]
 Paths = Annotated[tuple[LocalPath, ...], AfterValidator(_distinct)]
 Ids = Annotated[tuple[Id, ...], AfterValidator(_distinct)]
 _COLUMNS = {"type": "array", "items": {"type": "string", "minLength": 1}}
 Groups = Annotated[
-    tuple[Annotated[Texts, Field(min_length=1)], ...],
+    tuple[SomeTexts, ...],
     BeforeValidator(plain_columns),
     AfterValidator(_distinct),
     WithJsonSchema(

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from pytest_leanml.config.fields import Flag, Groups, Number, Section, Text, Texts, fault
+from pytest_leanml.config.fields import Flag, Groups, Number, Section, SomeTexts, Text, fault
 from pytest_leanml.errors import ConfigError
 from pytest_leanml.vocabulary import Judge, Severity
 
@@ -83,7 +83,18 @@ def bounds_problem(bounds: Mapping[str, float]) -> tuple[str, str, str] | None:
     return None
 
 
-class Bounds(Section):
+class Told(Section):
+    """A section in which a key without a value is a mistake: whoever writes ``min:`` means a number."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _not_empty(cls, value: object, info: ValidationInfo) -> object:
+        if value is None and info.field_name != "owner":
+            raise fault("no value", "a value", "write one, or remove the key")
+        return value
+
+
+class Bounds(Told):
     """The four bounds of a limit, at least one of them."""
 
     min: Number | None = None
@@ -91,38 +102,27 @@ class Bounds(Section):
     above: Number | None = None
     below: Number | None = None
 
-    @field_validator("min", "max", "above", "below", mode="before")
-    @classmethod
-    def _not_empty(cls, value: object) -> object:
-        if value is None:
-            raise fault("no value", "a finite number", "write a number, or remove the key")
-        return value
-
     @model_validator(mode="after")
     def _can_be_kept(self) -> Bounds:
-        problem = bounds_problem(self.bounds())
+        problem = self._problem()
         if problem:
             raise fault(*problem)
         return self
+
+    def _problem(self) -> tuple[str, str, str] | None:
+        return bounds_problem(self.bounds())
 
     def bounds(self) -> dict[str, float]:
         """Return the bounds that are set."""
         return {name: getattr(self, name) for name in BOUNDS if getattr(self, name) is not None}
 
 
-class Judging(Section):
+class Judging(Told):
     """How a limit is judged; what is absent comes from ``checks.defaults``."""
 
     judge: Judge | None = None
     confidence: Confidence | None = None
     severity: Severity | None = None
-
-    @field_validator("judge", "confidence", "severity", mode="before")
-    @classmethod
-    def _given(cls, value: object) -> object:
-        if value is None:
-            raise fault("no value", "a value", "write one, or remove the key")
-        return value
 
     def judging(self) -> dict[str, Any]:
         """Return what is set."""
@@ -130,7 +130,14 @@ class Judging(Section):
 
 
 class Override(Bounds, Judging):
-    """What an environment changes about a limit: the bounds it names, and how it is judged."""
+    """What an environment changes about a limit: the bounds it names, and how it is judged.
+
+    Whether the bounds can be kept is known once they are merged with those of the limit.
+    """
+
+    def _problem(self) -> tuple[str, str, str] | None:
+        something = self.bounds() or self.judging()
+        return None if something else ("an override that changes nothing", f"{_EXPECTED}, or judge", "remove it")
 
 
 class LimitSection(Bounds, Judging):
@@ -138,7 +145,7 @@ class LimitSection(Bounds, Judging):
 
     owner: Text | None = None
     groups: Annotated[Groups, Field(min_length=1)] | None = None
-    slices: Annotated[Texts, Field(min_length=1)] | None = None
+    slices: SomeTexts | None = None
     method: Text | None = None
     params: dict[str, Any] = Field(default_factory=dict)
 

@@ -109,15 +109,18 @@ class Source(Section):
     format: Literal["parquet", "csv", "arrow"] | None = None
 
 
-def _as_source(value: object) -> object:
-    return {"path": value} if isinstance(value, str) else value
+def _short(key: str, what: str) -> BeforeValidator:
+    """Let text stand for a mapping of one key."""
+
+    def whole(value: object) -> object:
+        if value is not None and not isinstance(value, str | dict):
+            raise fault(f"{value!r} is no {what}", f"a {key} in quotes, or a mapping that begins with `{key}:`")
+        return {key: value} if isinstance(value, str) else value
+
+    return BeforeValidator(whole)
 
 
-def _as_model(value: object) -> object:
-    return {"name": value} if isinstance(value, str) else value
-
-
-OptionalSource = Annotated[Source | None, BeforeValidator(_as_source)]
+OptionalSource = Annotated[Source | None, _short("path", "file of data")]
 
 
 class Data(Section):
@@ -260,7 +263,7 @@ class Config(Section):
     require: Ids = ()
     seed: Whole = Field(default=0, ge=0, lt=2**32)
     timeout: Duration = Field(default="30m", validate_default=True)
-    model: Annotated[Model | None, BeforeValidator(_as_model)] = None
+    model: Annotated[Model | None, _short("name", "model")] = None
     data: Data = Data()
     checks: Checks = Checks()
     policy: Policy = Policy()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_leanml.config.limits import BOUNDS, Judging
 from pytest_leanml.config.models import Config
 
 if TYPE_CHECKING:
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _TEXT = {"type": "string", "minLength": 1}
+_BOUNDED = ("Bounds", "LimitSection", "CustomSection", "Override")
 _LIMITS = ("DataQuality", "Quality", "Fairness", "Drift", "Comparison", "Lineage")
 
 
@@ -19,11 +21,13 @@ def config_schema() -> dict[str, Any]:
     schema = Config.model_json_schema()
     definitions = schema["$defs"]
     _add_short_forms(schema["properties"], definitions)
-    for name in ("Bounds", "LimitSection", "CustomSection", "Override"):
-        definitions[name]["anyOf"] = [{"required": [bound]} for bound in ("min", "max", "above", "below")]
-    for name in (*_LIMITS, "Bounds", "LimitSection", "CustomSection", "Override"):
+    for name in _BOUNDED:
+        enough = (*BOUNDS, *Judging.model_fields) if name == "Override" else BOUNDS
+        definitions[name]["anyOf"] = [{"required": [key]} for key in enough]
+    definitions["ComparisonSection"]["oneOf"] = [{"required": ["better_by"]}, {"required": ["not_worse_by"]}]
+    for name in (*_LIMITS, *_BOUNDED, "ComparisonSection"):
         _refuse_null(definitions[name]["properties"])
-    return {"$schema": _DRAFT, **_without_titles(schema), "title": "leanml.yaml"}
+    return {"$schema": _DRAFT, "title": "leanml.yaml", **_tidy(schema)}
 
 
 def _add_short_forms(top: dict[str, Any], definitions: dict[str, Any]) -> None:
@@ -35,6 +39,7 @@ def _add_short_forms(top: dict[str, Any], definitions: dict[str, Any]) -> None:
     definitions["Environment"]["required"] = []  # production has one by default
     top["deploy"]["maxItems"] = 0
     definitions["Promote"]["properties"]["keep"] = {"const": 10, "default": 10}
+    definitions["Drift"]["properties"]["columns"]["default"] = "all"
 
 
 def _refuse_null(properties: dict[str, Any]) -> None:
@@ -44,12 +49,16 @@ def _refuse_null(properties: dict[str, Any]) -> None:
             each.pop("default", None)
 
 
-def _without_titles(value: Any) -> Any:
+def _tidy(value: Any) -> Any:
+    """Drop pydantic's titles, the defaults of whole sections, and alternatives of which only one is left."""
     if isinstance(value, list):
-        return [_without_titles(each) for each in value]
+        return [_tidy(each) for each in value]
     if not isinstance(value, dict):
         return value
-    return {key: _without_titles(each) for key, each in value.items() if key != "title" or isinstance(each, dict)}
+    noise = {key for key in ("title", "default") if isinstance(value.get(key), str if key == "title" else dict)}
+    kept = {key: _tidy(each) for key, each in value.items() if key not in noise}
+    alternatives = kept.get("anyOf", [])
+    return {**kept.pop("anyOf")[0], **kept} if len(alternatives) == 1 else kept
 
 
 def names_at(route: Iterable[str | int]) -> list[str]:
