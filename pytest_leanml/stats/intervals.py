@@ -1,0 +1,173 @@
+"""Confidence intervals of named methods, on counts and moments; vectorised where counts may be arrays.
+
+All take ``z``, the two-sided critical value, so that simultaneous intervals can pass a larger one, and return
+``(low, high)``.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from scipy import optimize, special, stats
+
+from pytest_leanml.errors import MeasurementError
+from pytest_leanml.stats.samples import FloatArray
+
+Limits: TypeAlias = tuple[float, float]
+LimitArrays: TypeAlias = tuple[FloatArray, FloatArray]
+
+EDGE = 1e-12
+
+
+def critical(confidence: float) -> float:
+    """Return the two-sided critical value of the normal distribution.
+
+    Raises:
+        MeasurementError: ``confidence`` is not strictly between 0 and 1.
+    """
+    return float(special.ndtri(0.5 + _level(confidence) / 2))
+
+
+def critical_t(confidence: float, degrees: int) -> float:
+    """Return the two-sided critical value of Student's t with ``degrees`` degrees of freedom."""
+    return float(special.stdtrit(degrees, 0.5 + _level(confidence) / 2))
+
+
+def critical_pairs(confidence: float, groups: int) -> float:
+    """Return the critical value for all pairwise differences of ``groups`` at once: Tukey's q over the root of 2.
+
+    Tukey's studentized range with infinite degrees of freedom; for two groups it is the normal one. With unequal
+    variances it is conservative (Hayter 1984, Annals of Statistics 12, 61-75). For proportions: Agresti, Bini,
+    Bertaccini and Ryu (2008), Biometrics 64, 1270-1275.
+    """
+    if groups <= 2:  # noqa: PLR2004 - one pair
+        return critical(confidence)
+    return float(stats.studentized_range.ppf(_level(confidence), groups, np.inf)) / math.sqrt(2)
+
+
+def _level(confidence: float) -> float:
+    if not 0 < confidence < 1:
+        raise MeasurementError(f"confidence {confidence!r}", "a number strictly between 0 and 1, such as 0.95")
+    return confidence
+
+
+def wilson(successes: npt.ArrayLike, trials: npt.ArrayLike, z: float) -> LimitArrays:
+    """Wilson's score interval of proportions (1927, JASA 22, 209-212); never of width zero.
+
+    Args:
+        successes: counts, any shape.
+        trials: counts above 0, of the same shape.
+        z: two-sided critical value.
+    """
+    x, n = np.asarray(successes, dtype=np.float64), np.asarray(trials, dtype=np.float64)
+    middle = (x + z * z / 2) / (n + z * z)
+    half = z * np.sqrt(x * (n - x) / n + z * z / 4) / (n + z * z)
+    # Exact at the edges, where rounding would leave 1e-17 or 1 - 1e-16.
+    low = np.where(x == 0, 0.0, np.maximum(middle - half, 0.0))
+    return low, np.where(x == n, 1.0, np.minimum(middle + half, 1.0))
+
+
+def newcombe(p: FloatArray, low: FloatArray, high: FloatArray) -> LimitArrays:
+    """Limits of every pairwise difference ``p[i] - p[j]`` of independent rates; shapes (k,) to (k, k).
+
+    Newcombe's hybrid score interval (1998, Statistics in Medicine 17, 873-890, method 10).
+
+    Args:
+        p: rates.
+        low: their lower limits at the critical value wanted.
+        high: their upper limits.
+    """
+    gap = p[:, None] - p[None, :]
+    below, above = p - low, high - p
+    return (
+        gap - np.sqrt(below[:, None] ** 2 + above[None, :] ** 2),
+        gap + np.sqrt(above[:, None] ** 2 + below[None, :] ** 2),
+    )
+
+
+def mover_ratio(p: FloatArray, low: FloatArray, high: FloatArray) -> LimitArrays:
+    """Limits of every pairwise ratio ``p[i] / p[j]`` of independent rates; shapes (k,) to (k, k).
+
+    MOVER-R of Donner and Zou (2012, Statistical Methods in Medical Research 21, 347-359), written so that nothing
+    cancels; the upper limit is infinite where the lower limit of ``p[j]`` is 0.
+    """
+    product = p[:, None] * p[None, :]
+    small, large = low * (2 * p - low), high * (2 * p - high)
+    low_part = np.maximum(product**2 - small[:, None] * large[None, :], 0.0)
+    high_part = np.maximum(product**2 - large[:, None] * small[None, :], 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        lows = small[:, None] / (product + np.sqrt(low_part))
+        highs = (product + np.sqrt(high_part)) / small[None, :]
+    return np.nan_to_num(lows, nan=0.0), np.nan_to_num(highs, nan=np.inf, posinf=np.inf)
+
+
+def mover_mean(values: FloatArray, low: FloatArray, high: FloatArray, correlation: FloatArray | None = None) -> Limits:
+    """Limits of the plain mean of k estimates from the limits of each.
+
+    MOVER of Zou and Donner (2008, Statistics in Medicine 27, 1693-1702): asymmetric, within the range, and never of
+    width zero where the parts' intervals are not.
+
+    Args:
+        values: shape (k,).
+        low: lower limits, shape (k,).
+        high: upper limits, shape (k,).
+        correlation: of the estimates, shape (k, k); None where they are independent.
+    """
+    matrix = np.eye(len(values)) if correlation is None else correlation
+    below, above = values - low, high - values
+    middle, k = float(values.mean()), len(values)
+    return (
+        middle - math.sqrt(max(float(below @ matrix @ below), 0.0)) / k,
+        middle + math.sqrt(max(float(above @ matrix @ above), 0.0)) / k,
+    )
+
+
+def student(mean: float, error: float, n: int, confidence: float) -> Limits:
+    """Student's t interval of a mean from its standard error over ``n`` >= 2 rows."""
+    half = critical_t(confidence, n - 1) * error
+    return mean - half, mean + half
+
+
+def log_scale(value: float, error: float, z: float) -> Limits:
+    """Delta interval of a positive value on the log scale: it stays positive."""
+    factor = math.exp(min(z * error / value, 700.0))
+    return value / factor, value * factor
+
+
+def logit_scale(value: float, error: float, z: float) -> Limits:
+    """Delta interval of a value strictly inside (0, 1) on the logit scale: it stays inside."""
+    middle, half = float(special.logit(value)), z * error / (value * (1 - value))
+    return float(special.expit(middle - half)), float(special.expit(middle + half))
+
+
+def unvaried(value: float, n: int, confidence: float, bounds: Limits) -> Limits:
+    """Limits of the mean of a bounded value that came out the same in all ``n`` rows.
+
+    With the confidence asked for, at most a share ``q = 1 - ((1 - confidence) / 2) ** (1 / n)`` of rows can differ (the
+    exact binomial limit for none in n), and these by no more than the bounds allow.
+    """
+    share = -math.expm1(math.log((1 - _level(confidence)) / 2) / n)
+    return value - share * (value - bounds[0]), value + share * (bounds[1] - value)
+
+
+def hanley_mcneil(area: float, positives: int, negatives: int, z: float) -> Limits:
+    """Limits of an area under the ROC curve that need no scatter; never of width zero.
+
+    Newcombe's method 5 (2006, Statistics in Medicine 25, 559-573): the areas whose distance from the one measured is
+    z standard errors, by Hanley and McNeil's variance with both counts replaced by their mean in its second part.
+    """
+
+    def beyond(candidate: float) -> float:
+        spread = (positives + negatives) / 2 - 1
+        inside = (1 - candidate) / (2 - candidate) + candidate / (1 + candidate)
+        variance = candidate * (1 - candidate) * (1 + spread * inside) / (positives * negatives)
+        return abs(area - candidate) - z * math.sqrt(variance)
+
+    # The ends themselves have no variance, so a perfect area would be its own limit: start just inside.
+    start = min(max(area, EDGE), 1 - EDGE)
+    low = 0.0 if area <= EDGE else float(optimize.brentq(beyond, 0.0, start, xtol=1e-14))
+    high = 1.0 if area >= 1 - EDGE else float(optimize.brentq(beyond, start, 1.0, xtol=1e-14))
+    return low, high

@@ -1,0 +1,266 @@
+"""Truth, predictions and scores of the same rows, checked once so that no metric has to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_leanml.errors import InconclusiveError, MeasurementError
+from pytest_leanml.vocabulary import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+IntArray: TypeAlias = npt.NDArray[np.intp]
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
+
+FEW_CLASSES = 16
+SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """What one model said about labelled rows. An invalid one cannot be built.
+
+    Attributes:
+        task: what the model predicts.
+        y_true: shape (n,), the true labels or values.
+        y_pred: shape (n,), predicted labels or values; None where only scores are known.
+        scores: binary: shape (n,), a score that rises with P(positive); multiclass: shape (n, k), in the order of
+            ``classes``; None where there are none. Only log loss and the Brier score demand probabilities.
+        classes: the k labels; two of them for a binary task; empty for a regression.
+        positive: the label that counts as positive in a binary task.
+        true_codes: shape (n,), positions of ``y_true`` in ``classes``; None for a regression.
+        pred_codes: shape (n,), positions of ``y_pred`` in ``classes``; None for a regression or without ``y_pred``.
+
+    Raises:
+        InconclusiveError: there is no row.
+        MeasurementError: unequal lengths, a wrong shape, NaN, infinity, a label that is not among ``classes``.
+    """
+
+    task: Task
+    y_true: npt.NDArray[Any]
+    y_pred: npt.NDArray[Any] | None = None
+    scores: FloatArray | None = None
+    classes: tuple[Any, ...] = ()
+    positive: Any = None
+    true_codes: IntArray | None = field(init=False, repr=False, default=None)
+    pred_codes: IntArray | None = field(init=False, repr=False, default=None)
+
+    def __post_init__(self) -> None:
+        """Check everything once and translate labels to codes."""
+        _demand_rows(self.y_true)
+        _demand_length(self.y_pred, len(self.y_true), "y_pred", dimensions=1)
+        if self.task is Task.REGRESSION:
+            _demand_values(self)
+            return
+        _demand_classes(self)
+        _demand_scores(self)
+        object.__setattr__(self, "true_codes", encode(self.y_true, self.classes, "y_true"))
+        if self.y_pred is not None:
+            object.__setattr__(self, "pred_codes", encode(self.y_pred, self.classes, "y_pred"))
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.y_true)
+
+    @property
+    def truth(self) -> BoolArray:
+        """Rows that are positive; shape (n,), binary only."""
+        return self._is_positive(self.true_codes)
+
+    @property
+    def selected(self) -> BoolArray:
+        """Rows that are predicted positive; shape (n,), binary only."""
+        return self._is_positive(self.pred_codes)
+
+    def _is_positive(self, codes: IntArray | None) -> BoolArray:
+        if codes is None or self.task is not Task.BINARY:
+            msg = f"a {self.task} sample without the labels asked for"
+            raise MeasurementError(msg, "a binary sample with y_pred")
+        return np.asarray(codes == self.classes.index(self.positive))
+
+    def take(self, rows: BoolArray | IntArray) -> Sample:
+        """Return the sample of ``rows``, a mask of shape (n,) or positions.
+
+        Raises:
+            InconclusiveError: no row is left.
+        """
+        y_pred = None if self.y_pred is None else self.y_pred[rows]
+        scores = None if self.scores is None else self.scores[rows]
+        return replace(self, y_true=self.y_true[rows], y_pred=y_pred, scores=scores)
+
+
+def make_sample(  # noqa: PLR0913 - the parts of a sample
+    task: Task | str,
+    y_true: npt.ArrayLike,
+    y_pred: npt.ArrayLike | None = None,
+    scores: npt.ArrayLike | None = None,
+    *,
+    classes: Sequence[Any] = (),
+    positive: Any = None,
+) -> Sample:
+    """Build a Sample from anything that is like an array.
+
+    Without ``classes`` they are the sorted labels of ``y_true`` and ``y_pred``; then a binary task needs ``positive``,
+    unless the labels are {0, 1} or {False, True}, and multiclass scores are refused, since the order of their columns
+    would be a guess.
+
+    Args:
+        task: binary, multiclass or regression.
+        y_true: shape (n,).
+        y_pred: shape (n,).
+        scores: shape (n,) for a binary task, (n, k) for a multiclass one.
+        classes: labels in the order of the scores' columns.
+        positive: label that counts as positive in a binary task.
+
+    Raises:
+        InconclusiveError: there is no row.
+        MeasurementError: as for Sample.
+    """
+    task = Task(task)
+    truth = np.asarray(y_true)
+    predicted = None if y_pred is None else np.asarray(y_pred)
+    probabilities = None if scores is None else as_floats(scores, "scores")
+    if task is Task.REGRESSION:
+        values = None if predicted is None else as_floats(predicted, "y_pred")
+        return Sample(task, as_floats(truth, "y_true"), values, probabilities)
+    if task is Task.MULTICLASS and probabilities is not None and not len(classes):
+        raise MeasurementError("multiclass scores without classes", "the labels in the order of the scores' columns")
+    known = _natives(classes) if len(classes) else _labels_of(truth, predicted)
+    if task is Task.BINARY:
+        known, positive = _binary_classes(known, positive)
+    return Sample(task, truth, predicted, probabilities, known, positive)
+
+
+def as_floats(values: npt.ArrayLike, name: str) -> FloatArray:
+    """Return ``values`` as finite float64.
+
+    Raises:
+        MeasurementError: a value is not a number, NaN or infinite.
+    """
+    try:
+        floats = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise MeasurementError(f"{name} holds values that are not numbers", "finite numbers") from error
+    bad = floats.size - int(np.count_nonzero(np.isfinite(floats)))
+    if bad:
+        raise MeasurementError(
+            f"{name}: {bad} of {floats.size} values are NaN or infinite",
+            "finite numbers in every row",
+            "find the rows where the model or the data yields no number; dropping them would hide them",
+        )
+    return floats
+
+
+def encode(labels: npt.NDArray[Any], classes: Sequence[Any], name: str) -> IntArray:
+    """Return the position in ``classes`` of each label; shape (n,).
+
+    Labels are compared as Python compares them: 1, 1.0 and True are one label, 1 and "1" are two.
+
+    Raises:
+        MeasurementError: a label is missing or not among ``classes``.
+    """
+    if labels.dtype.kind in "biuf" and len(classes) <= FEW_CLASSES:
+        codes = np.full(len(labels), -1, dtype=np.intp)
+        for code, label in enumerate(classes):
+            codes[labels == label] = code
+    else:
+        codes = _look_up(labels, classes, name)
+    unknown = codes < 0
+    if unknown.any():
+        strange = ", ".join(repr(each) for each in _first_distinct(labels[unknown].tolist()))
+        raise MeasurementError(
+            f"{name}: {int(unknown.sum())} of {len(labels)} labels are unknown: {strange}",
+            f"labels among {', '.join(map(repr, classes[:SHOWN]))}{', ...' if len(classes) > SHOWN else ''}",
+            "make data and model speak of the same labels, of the same type",
+        )
+    return codes
+
+
+def _look_up(labels: npt.NDArray[Any], classes: Sequence[Any], name: str) -> IntArray:
+    table = {label: code for code, label in enumerate(classes)}
+    try:
+        return np.fromiter((table.get(each, -1) for each in labels.tolist()), dtype=np.intp, count=len(labels))
+    except TypeError as error:
+        raise MeasurementError(f"{name} holds values that are no labels", "numbers, booleans or text") from error
+
+
+def _first_distinct(values: Iterable[Any]) -> list[Any]:
+    return list(dict.fromkeys(map(str, values)))[:SHOWN]
+
+
+def _natives(values: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(each.item() if isinstance(each, np.generic) else each for each in values)
+
+
+def _labels_of(*arrays: npt.NDArray[Any] | None) -> tuple[Any, ...]:
+    try:
+        found = set[Any]().union(*(array.ravel().tolist() for array in arrays if array is not None))
+        return tuple(sorted(found))
+    except TypeError as error:
+        raise MeasurementError(
+            "labels of several types, or missing ones", "labels of one type in y_true and y_pred"
+        ) from error
+
+
+def _binary_classes(classes: tuple[Any, ...], positive: Any) -> tuple[tuple[Any, ...], Any]:
+    """Return (negative, positive) and the positive label, where they can be known."""
+    if set(classes) <= {0, 1} and positive in (None, 0, 1):
+        # {0, 1} equals {False, True}: one class alone still tells which the other one is.
+        return (0, 1), 1 if positive is None else positive
+    if positive is None:
+        raise MeasurementError(
+            f"no positive label for the classes {', '.join(map(repr, classes))}",
+            "the label that counts as positive",
+            "name it with `positive`",
+        )
+    return classes, positive
+
+
+def _demand_rows(y_true: npt.NDArray[Any]) -> None:
+    if y_true.ndim != 1:
+        raise MeasurementError(f"y_true has the shape {y_true.shape}", "one dimension")
+    if not len(y_true):
+        raise InconclusiveError(
+            "no rows to measure", "at least one row", "look at the filter or the source of the data"
+        )
+
+
+def _demand_length(array: npt.NDArray[Any] | None, rows: int, name: str, *, dimensions: int) -> None:
+    if array is not None and (array.ndim != dimensions or len(array) != rows):
+        raise MeasurementError(
+            f"{name} has the shape {array.shape}", f"{rows} rows like y_true, in {dimensions} dimension(s)"
+        )
+
+
+def _demand_values(sample: Sample) -> None:
+    as_floats(sample.y_true, "y_true")
+    if sample.y_pred is not None:
+        as_floats(sample.y_pred, "y_pred")
+
+
+def _demand_classes(sample: Sample) -> None:
+    classes = sample.classes
+    if len(set(classes)) != len(classes) or (sample.task is Task.BINARY and len(classes) != 2):  # noqa: PLR2004
+        raise MeasurementError(
+            f"classes {classes!r} for a {sample.task} task", "distinct labels, two of them for a binary task"
+        )
+    if sample.task is Task.BINARY and sample.positive not in classes:
+        raise MeasurementError(f"positive label {sample.positive!r}", f"one of {classes!r}")
+
+
+def _demand_scores(sample: Sample) -> None:
+    if sample.scores is None:
+        return
+    binary = sample.task is Task.BINARY
+    _demand_length(sample.scores, len(sample.y_true), "scores", dimensions=1 if binary else 2)
+    if not binary and sample.scores.shape[1] != len(sample.classes):
+        raise MeasurementError(
+            f"scores have {sample.scores.shape[1]} columns", f"one for each of {len(sample.classes)} classes"
+        )
+    as_floats(sample.scores, "scores")
