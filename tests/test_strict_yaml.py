@@ -189,16 +189,14 @@ def test_the_nearest_place():
     assert load_yaml("", file="x").nearest(("a",)) is None
 
 
+KEYS = st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs", "Cc"]), max_size=50)
 PLAIN = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(2**53), 2**53)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs", "Cc"])),
-    lambda inner: (
-        st.lists(inner)
-        | st.dictionaries(st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs", "Cc"])), inner)
-    ),
+    lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner),
     max_leaves=10,
 )
 

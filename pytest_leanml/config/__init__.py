@@ -5,7 +5,7 @@ from __future__ import annotations
 from pytest_leanml.config.fields import parse_duration
 from pytest_leanml.config.limits import Limit
 from pytest_leanml.config.load import load_config
-from pytest_leanml.config.models import SHIPPED, Config, Environment, Model, Streak
+from pytest_leanml.config.models import Config, Environment, Model, Streak
 from pytest_leanml.config.schema import config_schema
 from pytest_leanml.config.specs import (
     CheckSpec,
@@ -13,12 +13,10 @@ from pytest_leanml.config.specs import (
     champion_uri,
     check_specs,
     environment_of,
-    shipped_packages,
     thresholds,
 )
 
 __all__ = [
-    "SHIPPED",
     "CheckSpec",
     "Config",
     "Environment",
@@ -32,6 +30,5 @@ __all__ = [
     "environment_of",
     "load_config",
     "parse_duration",
-    "shipped_packages",
     "thresholds",
 ]

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     from pytest_leanml.strict_yaml import Route, YamlDocument
 
-ALWAYS = ("limits", "no_skill")
-SHIPPED = (*ALWAYS, "data_quality", "drift", "fairness", "comparison", "model_approval", "approval", "streak")
 RESERVED = {"fairness.group_size": "data.min_group", "history.streak": "environments.<name>.streak"}
 Shipped = Literal[
     "limits", "no_skill", "data_quality", "drift", "fairness", "comparison", "model_approval", "approval", "streak"

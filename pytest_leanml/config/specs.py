@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_leanml.config.limits import ComparisonSection, CustomSection, Limit, LimitSection, Override, bounds_problem
 from pytest_leanml.config.load import nearest
 from pytest_leanml.config.metrics import BY_KIND, limit_problem
-from pytest_leanml.config.models import ALWAYS, SHIPPED, Config, Environment
+from pytest_leanml.config.models import Config, Environment
 from pytest_leanml.vocabulary import encode_group, is_id, with_part
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_leanml.strict_yaml import Route
 
 _URI = re.compile(r"(models|runs):/|[A-Za-z][A-Za-z0-9+.-]*://")
-_NEEDS_LABELS = ("quality", "fairness", "comparison")
+_NEED_LABELS = ("quality", "comparison", "fairness.equalized_odds_difference")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +63,13 @@ def check_specs(config: Config, environment: str | None = None) -> tuple[CheckSp
 
     Raises:
         ConfigError: a check that lacks what it needs (target, groups, a slice, a schema), an override of an id that is
-            neither check nor threshold, bounds that exclude each other, an id made twice, a model without any check.
+            neither check nor threshold, bounds that exclude each other, an id made twice.
     """
     overrides = _overrides(config, environment)
     declared = _declared(config)
     _refuse_strangers(config, environment, overrides, [each.base for each in declared])
     specs = [spec for each in declared for spec in _specs(config, each, overrides.get(each.base), environment)]
     _refuse_twins(config, specs)
-    if config.model is not None and not specs and not config.require:
-        raise config.fault(("model",), "a model without checks", "checks: or require:", "declare what it must keep to")
     return tuple(specs)
 
 
@@ -179,7 +177,7 @@ def _parts(config: Config, declared: _Declared) -> Iterator[tuple[str | None, tu
 def _demand(config: Config, declared: _Declared) -> None:
     """Refuse a check that could not be made, or a setting that would be ignored."""
     kind, section = declared.kind, declared.section
-    if kind in _NEEDS_LABELS and config.data.target is None:
+    if (kind in _NEED_LABELS or declared.base in _NEED_LABELS) and config.data.target is None:
         raise config.fault(declared.route, "this check needs labels", "data.target", "name the column that holds them")
     if kind == "fairness" and not (section.groups or config.data.groups):
         todo = "name at least one column"
@@ -245,14 +243,6 @@ def _threshold(
     if problem:
         raise config.fault(("environments", str(environment), "limits", name), *problem)
     return merged
-
-
-def shipped_packages(config: Config, environment: str | None = None) -> tuple[str, ...]:
-    """Return the shipped policies in force: always ``limits`` and ``no_skill``, those of the kinds in use, and ``use``."""
-    asked = {*ALWAYS, *config.policy.use, *(each.kind for each in _declared(config))}
-    if environment is not None:
-        asked.update(_named(config, environment, "the environment asked for").use)
-    return tuple(name for name in SHIPPED if name in asked)
 
 
 def environment_of(config: Config, flag: str | None = None, variable: str | None = None) -> tuple[str, Environment]:
