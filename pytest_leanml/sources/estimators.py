@@ -14,11 +14,8 @@ from pytest_leanml.sources.columns import row_count, to_pandas
 from pytest_leanml.sources.faults import FAULTS, told_as
 from pytest_leanml.sources.features import feature_frame, for_estimator
 from pytest_leanml.sources.outputs import checked_predictions, checked_scores
-from pytest_leanml.sources.predictor import Predictor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
 REPAIR = "see that the model and the data belong together"
@@ -110,30 +107,7 @@ class FunctionPredictor:
         return
 
 
-def as_predictor(obj: Any, *, digest: str | None = None, drop: Sequence[str] = (), who: str = "the model") -> Predictor:
-    """Wrap what a project's own ``candidate`` or ``champion`` fixture returns.
-
-    Args:
-        obj: a Predictor of ours (returned as it is), or anything with ``predict``: an estimator, a Pipeline, an object.
-        digest: digest of what it was loaded from; by default of the object's content.
-        drop: columns that are never features: target, ids, weights.
-        who: what to call it in messages.
-
-    Raises:
-        SourceError: it has no ``predict``.
-    """
-    if isinstance(obj, Predictor):
-        return obj
-    if isinstance(obj, type) or not callable(getattr(obj, "predict", None)):
-        raise SourceError(
-            f"{who} is a {type(obj).__module__}.{type(obj).__qualname__} without `predict`",
-            "an object with `predict(frame)` and, for probabilities, `predict_proba(frame)` and `classes_`",
-            "return a fitted model from the fixture",
-        )
-    return EstimatorPredictor(obj, digest or _digest_of(obj), who, drop=tuple(drop), native=True)
-
-
-def _digest_of(obj: Any) -> str:
+def digest_of_object(obj: Any) -> str:
     """Return a digest of an object's content, or of its identity where it cannot be hashed (a lock, a session)."""
     try:
         content = joblib.hash(obj, hash_name="sha1")

@@ -76,28 +76,31 @@ class _Rows:
     def compare(self, left: Any, test: Callable[[Any, Any], Any], right: Any) -> _Truth:
         """Compare a column with a constant or a column (or the other way round), row by row."""
         left, right = self._comparable(left, right), self._comparable(right, left)
+        try:
+            raw: pd.Series[Any] = test(left, right)
+        except (TypeError, ValueError) as fault:
+            raise self.fault(f"values that cannot be compared ({fault})", "values of one type") from fault
         known = np.ones(row_count(self.frame), dtype=bool)
         for side in (left, right):
             if isinstance(side, pd.Series):
                 known &= side.notna().to_numpy()
-        try:
-            raw = test(left, right)
-        except (TypeError, ValueError) as fault:
-            raise self.fault(f"values that cannot be compared ({fault})", "values of one type") from fault
-        holds = raw.fillna(value=False).to_numpy(dtype=bool) if isinstance(raw, pd.Series) else known & bool(raw)
-        return _Truth(holds & known, ~holds & known)
+        holds = np.zeros(len(known), dtype=bool)
+        holds[known] = raw.to_numpy()[known].astype(bool)
+        return _Truth(holds, known & ~holds)
 
     def _comparable(self, side: Any, other: Any) -> Any:
-        """Read text as a time beside a column of times; refuse text beside numbers, which never equals them."""
+        """Read text as a time beside a column of times; refuse what never equals the column's values."""
         if isinstance(side, pd.Series) or not isinstance(other, pd.Series):
             return side
         if other.dtype.kind == "M":
             return self._time(side, other)
-        numbers = pd.api.types.is_numeric_dtype(other.dtype)
-        if len(other.dropna()) and numbers == isinstance(side, str):
-            held = "numbers" if numbers else "text"
-            if numbers or isinstance(side, int | float):
-                raise self.fault(f"column `{other.name}` holds {held}, compared with {side!r}", f"a value as {held}")
+        held, fits = None, True
+        if pd.api.types.is_numeric_dtype(other.dtype):
+            held, fits = "numbers", isinstance(side, int | float)
+        elif pd.api.types.infer_dtype(other, skipna=True) == "string":
+            held, fits = "text", isinstance(side, str)
+        if not fits:
+            raise self.fault(f"column `{other.name}` holds {held}, compared with {side!r}", f"a value as {held}")
         return side
 
     def _time(self, side: Any, other: pd.Series[Any]) -> pd.Timestamp:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import io
+import warnings
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.feather
 import pyarrow.parquet
 
 from pytest_leanml.digest import digest_bytes
 from pytest_leanml.errors import SourceError
 from pytest_leanml.sources.columns import column_names, is_frame, is_polars, row_count, series
-from pytest_leanml.sources.faults import brief, told_as
+from pytest_leanml.sources.faults import brief, quiet, told_as
 from pytest_leanml.sources.tables import Table
 
 if TYPE_CHECKING:
@@ -102,7 +102,8 @@ def _format_of(path: Path, given: str | None) -> str:
 
 
 def _parse(data: bytes, path: Path, kind: str) -> pd.DataFrame:
-    with told_as(f"this is no {kind} file", f"a whole {kind} file", "write it again, or set `format:`", file=path):
+    todo = "write it again, or set `format:`"
+    with told_as(f"this is no {kind} file", f"a whole {kind} file", todo, file=path), quiet():
         frame = READERS[kind](data, path)
     if frame.shape[1] == 0:
         raise SourceError("the table has no columns", "at least one", file=path)
@@ -115,13 +116,10 @@ def _read_parquet(data: bytes, path: Path) -> pd.DataFrame:
 
 
 def _read_arrow(data: bytes, path: Path) -> pd.DataFrame:
-    """Read an Arrow IPC file (Feather 2), Feather 1 or an IPC stream, told apart by their magic bytes."""
+    """Read an Arrow IPC file (which is Feather 2 as well) or an IPC stream, told apart by their first bytes."""
     source = pa.BufferReader(data)
-    if data[:6] == b"ARROW1":
-        return _from_arrow(pa.ipc.open_file(source).read_all(), path)
-    if data[:4] == b"FEA1":
-        return _from_arrow(pyarrow.feather.read_table(source), path)
-    return _from_arrow(pa.ipc.open_stream(source).read_all(), path)
+    reader = pa.ipc.open_file(source) if data.startswith(b"ARROW1") else pa.ipc.open_stream(source)
+    return _from_arrow(reader.read_all(), path)
 
 
 def _from_arrow(table: pa.Table, path: Path) -> pd.DataFrame:
@@ -133,10 +131,10 @@ def _read_csv(data: bytes, path: Path) -> pd.DataFrame:
     # pandas renames a second `a` to `a.1`, so the header is read by itself first.
     header = pd.read_csv(io.BytesIO(data), header=None, nrows=1, dtype=str, keep_default_na=False)
     refuse_duplicates([name for name in header.iloc[0] if name], path)
-    frame = pd.read_csv(io.BytesIO(data), low_memory=False)
-    if not isinstance(frame.index, pd.RangeIndex):
-        raise SourceError("rows have more fields than the header has names", "one name per field", file=path)
-    return frame
+    with warnings.catch_warnings():
+        # Where every row has more fields than the header, pandas makes the first field an index, or drops the last.
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        return pd.read_csv(io.BytesIO(data), low_memory=False, index_col=False)
 
 
 READERS: dict[str, Callable[[bytes, Path], pd.DataFrame]] = {
@@ -181,7 +179,7 @@ def describe(frame: Any, *, name: str, time: str | None = None) -> Table:
 
 
 def _digest_content(frame: Any, name: str) -> str:
-    with told_as(f"the content of {name}_data cannot be hashed", "columns of plain values"):
+    with told_as(f"the content of {name}_data cannot be hashed", "columns of plain values"), quiet():
         table = frame.to_arrow() if is_polars(frame) else _arrow_of(frame)
         sink = io.BytesIO()
         with pa.ipc.new_stream(sink, table.schema) as writer:
@@ -198,7 +196,7 @@ def _arrow_of(frame: pd.DataFrame) -> pa.Table:
 def _arrow_column(values: pd.Series[Any]) -> pa.Array | pa.ChunkedArray:
     try:
         return pa.array(values, from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
         # Mixed values: the type is part of the content (1 is not "1").
         return pa.array([f"{type(value).__name__}:{value!r}" for value in values], type=pa.large_string())
 

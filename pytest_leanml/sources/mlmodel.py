@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from pytest_leanml.errors import LeanmlError, SourceError
+from pytest_leanml.errors import ConfigError, LeanmlError, SourceError
 from pytest_leanml.strict import load_json, load_yaml
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def read_mlmodel(folder: Path) -> MlModel:
         if not isinstance(flavors, dict) or not flavors or not all(isinstance(each, dict) for each in flavors.values()):
             raise _broken(file, "no `flavors`")
         return MlModel(flavors, _inputs(content.get("signature"), file))
-    except OSError as fault:
-        raise _broken(file, str(fault.strerror)) from fault
+    except (ConfigError, OSError) as fault:
+        raise _broken(file, str(fault)) from fault
 
 
 def _inputs(signature: Any, file: Path) -> tuple[str, ...] | None:

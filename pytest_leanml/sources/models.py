@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_leanml.digest import digest_bytes, digest_tree
 from pytest_leanml.errors import SourceError
-from pytest_leanml.sources.estimators import EstimatorPredictor, FunctionPredictor, as_predictor
+from pytest_leanml.sources.estimators import EstimatorPredictor, FunctionPredictor, digest_of_object
 from pytest_leanml.sources.frames import read_bytes
 from pytest_leanml.sources.mlmodel import MlModel, inner_file, read_mlmodel
-from pytest_leanml.sources.onnx_files import load_onnx
+from pytest_leanml.sources.onnx_files import OnnxPredictor, load_onnx
 from pytest_leanml.sources.predictions import PredictionsFile, load_predictions
 from pytest_leanml.sources.predictor import Predictor, class_scores, positive_scores
 from pytest_leanml.sources.python_files import load_pickle, load_skops, refuse_untrusted
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EstimatorPredictor",
     "FunctionPredictor",
+    "OnnxPredictor",
     "PredictionsFile",
     "Predictor",
     "as_predictor",
@@ -30,6 +31,8 @@ __all__ = [
     "positive_scores",
 ]
 
+# Only these check what they answer: an object that merely looks like a Predictor is wrapped in one.
+OURS = (EstimatorPredictor, FunctionPredictor, OnnxPredictor, PredictionsFile)
 PICKLES = frozenset({".joblib", ".pkl", ".pickle"})
 SUFFIXES = ".skops, .onnx, .joblib, .pkl, .pickle, or an MLflow model folder"
 
@@ -73,6 +76,29 @@ def load_model(
     else:
         raise SourceError(f"a model of unknown kind {suffix!r}", SUFFIXES, "save it as one of these", file=artifact)
     return EstimatorPredictor(model, digest, drop=tuple(drop))
+
+
+def as_predictor(obj: Any, *, digest: str | None = None, drop: Sequence[str] = (), who: str = "the model") -> Predictor:
+    """Wrap what a project's own ``candidate`` or ``champion`` fixture returns.
+
+    Args:
+        obj: a Predictor of ours (returned as it is), or anything with ``predict``: an estimator, a Pipeline, an object.
+        digest: digest of what it was loaded from; by default of the object's content.
+        drop: columns that are never features: target, ids, weights.
+        who: what to call it in messages.
+
+    Raises:
+        SourceError: it has no ``predict``.
+    """
+    if isinstance(obj, OURS):
+        return obj
+    if isinstance(obj, type) or not callable(getattr(obj, "predict", None)):
+        raise SourceError(
+            f"{who} is a {type(obj).__module__}.{type(obj).__qualname__} without `predict`",
+            "an object with `predict(frame)` and, for probabilities, `predict_proba(frame)` and `classes_`",
+            "return a fitted model from the fixture",
+        )
+    return EstimatorPredictor(obj, digest or digest_of_object(obj), who, drop=tuple(drop), native=True)
 
 
 def _same_digest(found: str, expected: str, artifact: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from pytest_leanml.errors import GateUsageError, SourceError
 from pytest_leanml.sources.columns import column, column_names, row_count, to_pandas
@@ -136,10 +138,13 @@ def _feed(
     inputs: Sequence[Any], frame: Any, names: Sequence[str] | None, drop: Sequence[str]
 ) -> dict[str, NDArray[Any]]:
     """Return one array for each input: a column each, or one matrix of all features."""
-    by_column = [each.name for each in inputs]
-    if len(inputs) > 1 or (by_column[0] in column_names(frame) and _width(inputs[0]) in (1, None)):
-        features = feature_frame(frame, by_column, drop)
-        return {each.name: _cast(column(features, each.name)[:, None], each) for each in inputs}
+    have = column_names(frame)
+    if len(inputs) > 1 or (_column_of(inputs[0].name, have) in have and _width(inputs[0]) in (1, None)):
+        wanted = [_column_of(each.name, have) for each in inputs]
+        features = feature_frame(frame, wanted, drop)
+        return {
+            each.name: _cast(column(features, name)[:, None], each) for each, name in zip(inputs, wanted, strict=True)
+        }
     features = feature_frame(frame, names, drop)
     width = _width(inputs[0])
     found = column_names(features)
@@ -150,6 +155,12 @@ def _feed(
             "log it with a signature that names its columns, or keep only these columns",
         )
     return {inputs[0].name: np.column_stack([_cast(column(features, name), inputs[0]) for name in found])}
+
+
+def _column_of(name: str, columns: Sequence[str]) -> str:
+    """Return the column an input means: of its name, or the only one that exporters turn into it ("a b" to a_b)."""
+    alike = [each for each in columns if re.sub(r"\W", "_", each) == name]
+    return alike[0] if name not in columns and len(alike) == 1 else name
 
 
 def _width(given: Any) -> int | None:
@@ -165,18 +176,30 @@ def _cast(values: NDArray[Any], given: Any) -> NDArray[Any]:
             f"the input `{given.name}` of the ONNX model is a {given.type}", f"one of {', '.join(DTYPES)}"
         )
     if dtype is np.object_:
-        return values.astype(str).astype(object)
+        return _texts(values, given)
     # A number that does not fit must not turn into another one in silence.
     wrong = f"the data does not fit the input `{given.name}` ({given.type})"
     with told_as(wrong, "numbers that fit"), np.errstate(over="raise", invalid="raise"):
         return values.astype(dtype)
 
 
+def _texts(values: NDArray[Any], given: Any) -> NDArray[Any]:
+    missing = int(np.count_nonzero(pd.isna(values)))
+    if missing:
+        raise SourceError(
+            f"{missing} texts for the input `{given.name}` of the ONNX model are missing",
+            "text in each row: an ONNX model knows no missing text",
+            "fill them as the training did",
+        )
+    return values.astype(str).astype(object)
+
+
 def _probabilities(raw: Any, labels: NDArray[Any]) -> tuple[tuple[Any, ...], NDArray[Any]]:
     """Return the classes and the matrix of probabilities: of a ZipMap's list of mappings, or of a tensor."""
     if isinstance(raw, list):
-        classes = tuple(raw[0])
-        return classes, np.array([[row[label] for label in classes] for row in raw], dtype=np.float64)
+        with told_as("the probabilities of the ONNX model cannot be read", "a mapping of label to probability"):
+            classes = tuple(raw[0])
+            return classes, np.array([[row[label] for label in classes] for row in raw], dtype=np.float64)
     values = np.asarray(raw)
     if values.ndim != 2 or values.dtype.kind != "f" or len(values) != len(labels):  # noqa: PLR2004 - rows, classes
         raise SourceError(

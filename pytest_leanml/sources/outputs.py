@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from pytest_leanml.errors import MeasurementError, SourceError
+from pytest_leanml.sources.faults import told_as
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +47,7 @@ def checked_predictions(raw: Any, rows: int, *, who: str, classes: Sequence[Any]
 
 
 def _one_column(raw: Any, who: str) -> NDArray[Any]:
-    values = np.asarray(raw)
+    values = _array(raw, who)
     if values.ndim == 2 and values.shape[1] == 1:  # noqa: PLR2004 - two axes
         values = values[:, 0]
     if values.ndim != 1:
@@ -66,16 +69,24 @@ def _same_length(values: NDArray[Any], rows: int, who: str, what: str) -> None:
 
 
 def _refuse_missing(values: NDArray[Any], who: str, what: str) -> None:
-    if values.dtype.kind == "O":
-        bad = sum(1 for value in values if value is None or value != value)  # noqa: PLR0124 - NaN differs from itself
-    else:
-        bad = int(np.count_nonzero(~np.isfinite(values))) if values.dtype.kind == "f" else 0
+    bad = int(np.count_nonzero(pd.isna(values) | _infinite(values)))
     if bad:
         raise MeasurementError(
             f"{bad} of {len(values)} {what} of {who} are missing, NaN or infinite",
             "a finite number or a label for each row",
             "look for missing features in these rows, or for a model that diverged",
         )
+
+
+def _infinite(values: NDArray[Any]) -> NDArray[np.bool_]:
+    if values.dtype.kind == "f":
+        return np.asarray(np.isinf(values))
+    return np.array([isinstance(value, float) and math.isinf(value) for value in values], dtype=bool)
+
+
+def _array(raw: Any, who: str) -> NDArray[Any]:
+    with told_as(f"{who} returned a {type(raw).__name__} that is no array", "one prediction for each row"):
+        return np.asarray(raw)
 
 
 def checked_scores(raw: Any, rows: int, *, who: str, classes: Sequence[Any] | None) -> NDArray[np.float64]:
@@ -106,7 +117,7 @@ def checked_scores(raw: Any, rows: int, *, who: str, classes: Sequence[Any] | No
 
 
 def _numbers(raw: Any, who: str) -> NDArray[np.float64]:
-    values = np.asarray(raw)
+    values = _array(raw, who)
     if values.ndim not in (1, 2) or values.dtype.kind not in "fiu":
         raise SourceError(
             f"{who} returned scores of type {values.dtype} and shape {values.shape}",

@@ -9,15 +9,22 @@ import numpy as np
 
 from pytest_leanml.errors import InconclusiveError, SourceError
 from pytest_leanml.sources.columns import column, column_names, require_columns, row_count
+from pytest_leanml.sources.faults import told_as
 from pytest_leanml.sources.frames import read_table
 from pytest_leanml.sources.outputs import checked_predictions, checked_scores
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+TYPES: Mapping[str, Callable[[str], Any]] = {
+    "i": int,
+    "u": int,
+    "f": float,
+    "b": {"True": True, "False": False, "true": True, "false": False}.__getitem__,
+}
 COLUMNS = {"prediction": "prediction", "score": "score"}
 
 
@@ -42,13 +49,24 @@ class PredictionsFile:
     ids: tuple[str, ...] = ()
 
     @property
-    def classes(self) -> tuple[str, ...] | None:
-        """Return the labels of the columns ``<score>_<label>``, as text; None for a single score or none."""
+    def classes(self) -> tuple[Any, ...] | None:
+        """Return the labels of the columns ``<score>_<label>``, in the type of the predictions; None without any.
+
+        Raises:
+            SourceError: a label is not of that type.
+        """
+        labels = self._labels()
+        if not labels or self.prediction not in column_names(self.frame):
+            return labels or None
+        read = TYPES.get(column(self.frame, self.prediction).dtype.kind, str)
+        with told_as("a score column's label differs in type from the predictions", "the same labels", file=self.path):
+            return tuple(read(label) for label in labels)
+
+    def _labels(self) -> tuple[str, ...]:
+        """Return the labels in the names of the score columns, as text."""
         prefix = f"{self.score}_"
         names = column_names(self.frame)
-        if self.score in names:
-            return None
-        return tuple(name.removeprefix(prefix) for name in names if name.startswith(prefix)) or None
+        return () if self.score in names else tuple(each[len(prefix) :] for each in names if each.startswith(prefix))
 
     def predict(self, frame: Any) -> NDArray[Any]:
         """Return the predictions of these rows; see ``Predictor.predict``."""
@@ -59,13 +77,12 @@ class PredictionsFile:
     def scores(self, frame: Any) -> NDArray[np.float64] | None:
         """Return the scores of these rows, None without a score column; see ``Predictor.scores``."""
         names = column_names(self.frame)
-        classes = self.classes
-        wanted = [self.score] if self.score in names else [f"{self.score}_{label}" for label in classes or ()]
+        wanted = [self.score] if self.score in names else [f"{self.score}_{label}" for label in self._labels()]
         if not wanted:
             return None
         order = self._order(frame)
         raw = np.column_stack([column(self.frame, name) for name in wanted])[order]
-        return checked_scores(raw, row_count(frame), who=self.path, classes=classes)
+        return checked_scores(raw, row_count(frame), who=self.path, classes=self.classes)
 
     def _order(self, frame: Any) -> NDArray[np.intp]:
         rows = row_count(frame)
@@ -133,6 +150,6 @@ def load_predictions(
     table = read_table(path, name="predictions", format=format, expected_digest=digest)
     found = PredictionsFile(table.frame, table.digest, str(path), named["prediction"], named["score"], tuple(ids))
     names = column_names(table.frame)
-    if named["prediction"] not in names and named["score"] not in names and found.classes is None:
+    if named["prediction"] not in names and named["score"] not in names and not found.classes:
         require_columns(table.frame, [named["prediction"]], what="the predictions file")
     return found
