@@ -118,7 +118,14 @@ def judge(  # noqa: PLR0913 - one argument for each thing that is judged
     Returns:
         ALLOW with no reason, or DENY with at least one.
     """
-    policy = judge_answers(answers, manifest.shadow, manifest.policies_decide, manifest.thresholds, evidence.document)
+    policy = judge_answers(
+        answers,
+        manifest.shadow,
+        manifest.policies_decide,
+        manifest.thresholds,
+        evidence.document,
+        asked=not (problems or undecided),
+    )
     denied = {reason.check for reason in policy.reasons}
     excused = [each for each in evidence.checks if each.excused]
     reasons = [
@@ -135,9 +142,15 @@ def judge(  # noqa: PLR0913 - one argument for each thing that is judged
         *manifest.expired,
         *_changed(manifest.snapshot, after),
     ]
+    used = tuple(_used(manifest, ledger, evidence.document.get("subject", {})))
+    reasons += [each for each in used if each.severity is Severity.ERROR]
     verdict = Verdict.DENY if reasons else Verdict.ALLOW
-    status = _status(verdict, child, undecided=bool(undecided) or (policy.undecided and not problems))
-    warnings = (*(_warning(each) for each in excused if each.excused == "severity"), *policy.warnings)
+    status = _status(verdict, child, undecided=bool(undecided) or policy.undecided)
+    warnings = (
+        *(_warning(each) for each in excused if each.excused == "severity"),
+        *policy.warnings,
+        *(each for each in used if each.severity is Severity.WARNING),
+    )
     waived = (*_waived(excused, manifest), *policy.waived(manifest.waived))
     return Judgement(verdict, status, _unique(reasons), _unique(warnings), _unique_waived(waived), policy.shadow)
 
@@ -289,6 +302,22 @@ def _contradictions(ledger: Ledger, evidence: Evidence) -> Iterator[Reason]:
                     f"{item.nodeid} recorded {item.measurements[0].id} and is no check; next: ask for the measuring "
                     "fixture in its arguments, or give it a marker",
                 )
+
+
+def _used(manifest: Manifest, ledger: Ledger, subject: Mapping[str, Any]) -> Iterator[Reason]:
+    """G10: what was measured on is what was snapshotted; a project's own fixture is its own affair."""
+    for event in ledger.data:
+        before = manifest.snapshot.get(f"the {event['name']} data")
+        if event.get("origin") != "fixture" and before is not None and event.get("digest") != before:
+            yield Reason("G10.changed", f"the {event['name']} data that was read is not the one that was there first")
+    for event in ledger.models:
+        if event.get("role") == "candidate" and subject and event.get("digest") != subject.get("digest"):
+            yield Reason(
+                "G10.candidate",
+                "what was measured is a `candidate` fixture of the project, whose bytes are not those of "
+                f"{subject.get('uri')}; next: make sure that the fixture loads that model",
+                Severity.WARNING,
+            )
 
 
 def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Reason]:

@@ -5,28 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_leanml.deploy.arguments import add_arguments
 from pytest_leanml.deploy.runner import Action, deploy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``leanml deploy``."""
-    parser.add_argument("--decision", type=Path, required=True, metavar="FILE", help="decision.json of the gate")
-    parser.add_argument("--config", type=Path, default=Path("leanml.yaml"), metavar="FILE", help="default: leanml.yaml")
-    parser.add_argument("--policy", type=Path, action="append", metavar="PATH", help="replaces policy.paths")
-    action = parser.add_mutually_exclusive_group()
-    for name, text in (
-        ("dry-run", "say what would be done"),
-        ("resume", "go on with a deploy that was cut off"),
-        ("undo", "take back what was done"),
-    ):
-        action.add_argument(f"--{name}", action="store_true", help=text)
-    parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
 
 
 def action_of(arguments: argparse.Namespace) -> Action:

@@ -50,6 +50,8 @@ def judge_answers(
     expected: int,
     thresholds: Mapping[str, Mapping[str, float]],
     document: Mapping[str, Any],
+    *,
+    asked: bool = True,
 ) -> PolicyVerdict:
     """G9: each deciding package answered ``allow`` exactly true and ``deny`` defined and empty.
 
@@ -59,6 +61,7 @@ def judge_answers(
         expected: how many packages decide.
         thresholds: limits in force, to show beside a reason.
         document: the evidence, to show what was measured.
+        asked: whether an engine was asked at all; if not, its caller says why.
     """
     reasons: list[Reason] = []
     shadowed: list[Reason] = []
@@ -68,8 +71,9 @@ def judge_answers(
         shadowed += counted
         reasons += [reason for reason in found if reason.rule not in shadow]
         reasons += _without_allow(answer, only_shadowed=bool(found) and len(counted) == len(found))
-    undecided = any(answer.error is not None for answer in answers) or len(answers) != expected or not answers
-    if len(answers) != expected or not answers:
+    unanswered = asked and (len(answers) != expected or not answers)
+    undecided = unanswered or any(answer.error is not None for answer in answers)
+    if unanswered:
         reasons.append(Reason("G9.unanswered", f"{len(answers)} of {expected} deciding packages answered"))
     warnings = [_reason(each, thresholds, document, Severity.WARNING) for answer in answers for each in answer.warn]
     waived = tuple(dict.fromkeys(rule for answer in answers for rule in answer.waived))
