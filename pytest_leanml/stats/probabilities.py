@@ -9,7 +9,7 @@ import numpy as np
 
 from pytest_leanml.errors import InconclusiveError, MeasurementError
 from pytest_leanml.stats.estimate import Estimate
-from pytest_leanml.stats.intervals import critical, hanley_mcneil, logit_scale
+from pytest_leanml.stats.intervals import critical, critical_t, hanley_mcneil, logit_scale
 from pytest_leanml.stats.moments import mean_estimate
 from pytest_leanml.stats.samples import FloatArray, IntArray, Sample
 from pytest_leanml.vocabulary import Task
@@ -44,8 +44,9 @@ def _share_below(values: FloatArray, ordered: FloatArray) -> FloatArray:
 def roc_auc(sample: Sample, confidence: float) -> Estimate:
     """Return the area under the ROC curve; multiclass: the plain mean of each class against the rest.
 
-    DeLong's interval on the logit scale. Without scatter to build on (a perfect area, constant scores, a single row of
-    a class) Hanley and McNeil's variance takes its place: the interval is then called "hanley-mcneil".
+    DeLong's variance (``details["standard_error"]``), on the logit scale, with Student's t of the rarest class. Without
+    scatter to build on (a perfect area, constant scores, a single row of a class) Hanley and McNeil's variance takes
+    its place: the interval is then called "hanley-mcneil".
 
     Raises:
         InconclusiveError: a class has no row.
@@ -67,18 +68,25 @@ def _binary_area(sample: Sample, scores: FloatArray, confidence: float) -> Estim
     area = float(above.mean())
     variance = _variance_of_mean(above) + _variance_of_mean(below)
     fallback = hanley_mcneil(area, len(positives), len(negatives), critical(confidence))
-    return _area_estimate(area, variance, fallback, len(sample), confidence)
+    rarest = min(len(positives), len(negatives))
+    return _area_estimate(
+        area, variance=variance, fallback=fallback, rarest=rarest, n=len(sample), confidence=confidence
+    )
 
 
 def _variance_of_mean(values: FloatArray) -> float:
     return float(values.var(ddof=1)) / len(values) if len(values) > 1 else math.nan
 
 
-def _area_estimate(area: float, variance: float, fallback: Limits, n: int, confidence: float) -> Estimate:
+def _area_estimate(  # noqa: PLR0913 - keyword only
+    area: float, *, variance: float, fallback: Limits, rarest: int, n: int, confidence: float
+) -> Estimate:
     if not variance > EPSILON**2 or not 0 < area < 1:
         return Estimate(area, n, fallback[0], fallback[1], "hanley-mcneil", confidence)
-    low, high = logit_scale(area, math.sqrt(variance), critical(confidence))
-    return Estimate(area, n, low, high, "delong-logit", confidence)
+    error = math.sqrt(variance)
+    # The scatter is known no better than that of the rarest class: t, since z covers 0.89 with four positives.
+    low, high = logit_scale(area, error, critical_t(confidence, rarest - 1))
+    return Estimate(area, n, low, high, "delong-logit", confidence, details={"standard_error": error})
 
 
 def _macro_area(sample: Sample, scores: FloatArray, confidence: float) -> Estimate:
@@ -98,7 +106,14 @@ def _macro_area(sample: Sample, scores: FloatArray, confidence: float) -> Estima
     variance = float(influence @ influence) / k**2 * n / (n - 1) if sizes.min() > 1 else math.nan
     # The mean of the limits: as if all the areas erred together.
     fallback = (float(np.mean([low for low, _ in limits])), float(np.mean([high for _, high in limits])))
-    return _area_estimate(float(np.mean(areas)), variance, fallback, n, confidence)
+    return _area_estimate(
+        float(np.mean(areas)),
+        variance=variance,
+        fallback=fallback,
+        rarest=int(sizes.min()),
+        n=n,
+        confidence=confidence,
+    )
 
 
 def log_loss_rows(sample: Sample) -> FloatArray:

@@ -24,7 +24,8 @@ def residuals(sample: Sample) -> FloatArray:
     """
     if sample.y_pred is None:
         raise MeasurementError("no predicted values", "a regression sample with y_pred")
-    return np.asarray(sample.y_true - sample.y_pred, dtype=np.float64)
+    # To floats first: unsigned integers would wrap around.
+    return np.asarray(sample.y_true, dtype=np.float64) - np.asarray(sample.y_pred, dtype=np.float64)
 
 
 def mae(sample: Sample, confidence: float) -> Estimate:

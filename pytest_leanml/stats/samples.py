@@ -213,6 +213,8 @@ def _binary_classes(classes: tuple[Any, ...], positive: Any) -> tuple[tuple[Any,
     if set(classes) <= {0, 1} and positive in (None, 0, 1):
         # {0, 1} equals {False, True}: one class alone still tells which the other one is.
         return (0, 1), 1 if positive is None else positive
+    if len(classes) == 1:
+        raise InconclusiveError(f"all rows are of the class {classes[0]!r}", "rows of both classes")
     if positive is None:
         raise MeasurementError(
             f"no positive label for the classes {', '.join(map(repr, classes))}",
