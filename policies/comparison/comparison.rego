@@ -17,8 +17,7 @@ default allow := false
 
 allow if {
 	count(deny) == 0
-	first_release
-	not champion_given
+	unopposed
 	count(facts) == 0
 }
 
@@ -51,9 +50,8 @@ problems contains {"id": "comparison", "check": "", "kind": "absent", "path": ro
 }
 
 problems contains {"id": id, "check": "", "kind": "absent", "path": fact.path, "msg": msg} if {
+	unopposed
 	some id, fact in facts
-	first_release
-	not champion_given
 	msg := sprintf("%s was measured, and there is no champion", [id])
 }
 
@@ -61,6 +59,12 @@ problems contains {"id": id, "check": "", "kind": "absent", "path": fact.path, "
 	some id, fact in facts
 	not paired(fact)
 	msg := sprintf("%s does not say on how many rows and by what method", [id])
+}
+
+# A first release has nothing to be compared with.
+unopposed if {
+	first_release
+	not champion_given
 }
 
 first_release if settings.first_release == true
@@ -99,9 +103,8 @@ facts[id] := object.union_n([asserted, paired_numbers, {"path": sprintf("compari
 
 words_of_a_pair := {"gain": "value", "low": "low", "high": "high", "rows": "rows", "method": "method"}
 
-# A first release has nothing to be compared with.
 declared contains id if {
-	not first_release
+	not unopposed
 	is_object(settings.thresholds)
 	some id, _ in settings.thresholds
 	startswith(id, "comparison.")
@@ -264,7 +267,7 @@ clears(id) if {
 	}
 }
 
-end_clears("point", _, _, _)
+end_clears("point", _, _, _) := true
 
 end_clears("bound", bound, fact, x) if holds(bound, fact[side_of[bound]], x)
 

@@ -244,7 +244,7 @@ clears(id) if {
 	}
 }
 
-end_clears("point", _, _, _)
+end_clears("point", _, _, _) := true
 
 end_clears("bound", bound, fact, x) if holds(bound, fact[side_of[bound]], x)
 

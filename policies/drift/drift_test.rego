@@ -1,0 +1,292 @@
+package gate.drift_test
+
+import data.gate.drift
+
+good := {
+	"drift": {
+		"share": 0.5,
+		"columns": {
+			"dep_delay": {"drifted": false, "effect": 0.03, "method": "ks"},
+			"origin": {"drifted": true, "effect": 0.2, "method": "chi_squared"},
+		},
+	},
+	"measurements": {"drift.share": {"value": 0.5}, "quality.accuracy": {"value": 85}},
+}
+
+settings := {"thresholds": {"drift.share": {"max": 0.5}, "quality.accuracy": {"min": 1}}}
+
+rule := "drift.drift.share"
+
+bare_rule := rule
+
+absent_rule := rule
+
+limit_id := "drift.share"
+
+check_id := "drift.share"
+
+value_path := "/drift/share"
+
+span_path := "/measurements/drift.share"
+
+limit_path := "/thresholds/drift.share"
+
+prediction_rule := "drift.drift.prediction"
+
+verdict(document, leanml) := {"allow": allow, "deny": deny, "warn": warn, "waived": waived} if {
+	allow := drift.allow with input as document with data.leanml as leanml
+	deny := {each.rule | some each in drift.deny} with input as document with data.leanml as leanml
+	warn := {each.rule | some each in drift.warn} with input as document with data.leanml as leanml
+	waived := drift.waived with input as document with data.leanml as leanml
+}
+
+passes := {"allow": true, "deny": set(), "warn": set(), "waived": set()}
+
+denies(rules) := {"allow": false, "deny": rules, "warn": set(), "waived": set()}
+
+warns(rules) := object.union(passes, {"warn": rules})
+
+waives(rules) := object.union(passes, {"waived": rules})
+
+given(path, value) := json.patch(good, [{"op": "add", "path": path, "value": value}])
+
+without(path) := json.patch(good, [{"op": "remove", "path": path}])
+
+setting(path, value) := json.patch(settings, [{"op": "add", "path": path, "value": value}])
+
+test_allows if verdict(good, settings) == passes
+
+test_an_absurd_number_denies if {
+	every value in [-0.1, 1.1, 50] {
+		verdict(given(value_path, value), setting(limit_path, {"max": 90})) == denies({rule})
+	}
+}
+
+test_columns_are_needed if {
+	every odd in [null, {}, [], [1], "x", 1] {
+		verdict(given("/drift/columns", odd), settings) == denies({rule})
+	}
+	verdict(without("/drift/columns"), settings) == denies({rule})
+}
+
+test_each_column_says_how_it_was_found if {
+	every word in ["drifted", "effect", "method"] {
+		verdict(without(sprintf("/drift/columns/dep_delay/%s", [word])), settings) == denies({rule})
+		every odd in [null, [], {}, ""] {
+			verdict(given(sprintf("/drift/columns/dep_delay/%s", [word]), odd), settings) == denies({rule})
+		}
+	}
+	every odd in ["false", 0] {
+		verdict(given("/drift/columns/dep_delay/drifted", odd), settings) == denies({rule})
+	}
+	every odd in ["0.03", -0.03, true] {
+		verdict(given("/drift/columns/dep_delay/effect", odd), settings) == denies({rule})
+	}
+	every odd in [1, true, ["ks"]] {
+		verdict(given("/drift/columns/dep_delay/method", odd), settings) == denies({rule})
+	}
+	every odd in [null, {}, [], "x", 1] {
+		verdict(given("/drift/columns/dep_delay", odd), settings) == denies({rule})
+	}
+}
+
+test_a_p_value_is_no_effect if {
+	column := {"drifted": false, "p_value": 0.9, "method": "ks"}
+	verdict(given("/drift/columns/dep_delay", column), settings) == denies({rule})
+}
+
+test_a_share_below_its_columns_denies if {
+	verdict(given("/drift/columns/dep_delay/drifted", true), setting(limit_path, {"max": 1})) == denies({rule})
+	verdict(given("/drift/share", 0.49), settings) == denies({rule})
+	verdict(given("/drift/columns/origin/drifted", false), settings) == passes
+	third := json.patch(good, [
+		{"op": "replace", "path": "/drift/share", "value": 0.333333333},
+		{"op": "add", "path": "/drift/columns/a", "value": {"drifted": false, "effect": 0, "method": "psi"}},
+	])
+	verdict(third, settings) == passes
+}
+
+test_columns_cannot_be_excused if {
+	lenient := object.union(settings, {"waived": {rule: {"reason": "known"}}, "severity": {limit_id: "warning"}})
+	verdict(without("/drift/columns"), lenient) == denies({rule})
+	verdict(without("/drift/columns/origin/effect"), lenient) == denies({rule})
+	verdict(given("/drift/share", 0.4), lenient) == denies({rule})
+}
+
+test_prediction_drift_is_judged if {
+	limit := setting("/thresholds/drift.prediction", {"max": 0.1})
+	verdict(good, limit) == denies({prediction_rule})
+	verdict(given("/drift/prediction", 0.1), limit) == passes
+	verdict(given("/drift/prediction", 0.11), limit) == denies({prediction_rule})
+	verdict(given("/drift/prediction", 0.1), settings) == denies({prediction_rule})
+	every odd in [null, "0.1", [], {}, true, -0.1, 1e301] {
+		verdict(given("/drift/prediction", odd), limit) == denies({prediction_rule})
+	}
+}
+
+test_prediction_drift_alone_needs_no_columns if {
+	leanml := {"thresholds": {"drift.prediction": {"max": 0.1}}}
+	verdict({"drift": {"prediction": 0.1}}, leanml) == passes
+	verdict({"drift": {"prediction": 2.5}}, {"thresholds": {"drift.prediction": {"max": 3}}}) == passes
+}
+
+test_other_limits_of_drift_are_not_judged_here if {
+	verdict(good, setting("/thresholds/drift.column", {"max": 0})) == passes
+}
+
+test_nothing_measured_denies if {
+	every odd in [null, [], [1], "x", 1, {}] {
+		verdict(given("/drift", odd), {}) == denies({"drift.drift"})
+		verdict(given("/drift", odd), settings) == denies({rule})
+	}
+}
+
+test_no_input_denies if {
+	every document in [{}, null, [], "x", 1] {
+		verdict(document, settings) == denies({rule})
+		verdict(document, {}) == denies({"drift.drift"})
+	}
+}
+
+test_no_data_denies if {
+	every leanml in [{}, null, [], "x", {"thresholds": {}}, {"thresholds": null}, {"thresholds": [1]}] {
+		verdict(good, leanml) == denies({rule})
+	}
+}
+
+# Limits: the same cases in each package that holds facts to limits.
+
+test_a_value_of_a_wrong_type_denies if {
+	every value in [null, "0.5", [0.5], {"value": 0.5}, true, ""] {
+		verdict(given(value_path, value), settings) == denies({rule})
+	}
+	verdict(without(value_path), settings) == denies({absent_rule})
+}
+
+test_the_limit_itself if {
+	every bounds in [{"min": 0.5}, {"max": 0.5}, {"min": 0.5, "max": 0.5}, {"above": 0.4}, {"below": 0.6}] {
+		verdict(good, setting(limit_path, bounds)) == passes
+	}
+	every bounds in [
+		{"above": 0.5}, {"below": 0.5}, {"min": 0.6}, {"max": 0.4},
+		{"min": 0.5, "below": 0.5}, {"above": 0.5, "max": 0.6},
+	] {
+		verdict(good, setting(limit_path, bounds)) == denies({rule})
+	}
+}
+
+test_an_unusable_limit_denies if {
+	every bounds in [{}, null, [], "1", 1, {"min": "0"}, {"max": null}, {"max": [1]}, {"most": 1}, {"max": 0.6, "most": 1}] {
+		verdict(good, setting(limit_path, bounds)) == denies({rule})
+	}
+}
+
+by_bound(bounds) := object.union(setting(limit_path, bounds), {"judge": {limit_id: "bound"}})
+
+ends(low, high) := json.patch(good, [
+	{"op": "add", "path": sprintf("%s/low", [span_path]), "value": low},
+	{"op": "add", "path": sprintf("%s/high", [span_path]), "value": high},
+])
+
+test_the_bound_must_clear if {
+	every bounds in [{"min": 0.4}, {"max": 0.6}, {"min": 0.4, "max": 0.6}] {
+		verdict(ends(0.4, 0.6), by_bound(bounds)) == passes
+	}
+	every bounds in [{"above": 0.4}, {"below": 0.6}, {"min": 0.5}, {"max": 0.5}] {
+		verdict(ends(0.4, 0.6), by_bound(bounds)) == denies({rule})
+	}
+}
+
+test_the_value_must_clear_with_its_bound if {
+	verdict(ends(0.6, 0.6), by_bound({"above": 0.5})) == denies({rule})
+}
+
+test_no_bound_denies if {
+	every pair in [[null, 0.6], [0.4, null], ["0.4", 0.6], [[0.4], 0.6], [0.6, 0.4], [true, 0.6]] {
+		verdict(ends(pair[0], pair[1]), by_bound({"max": 0.6})) == denies({rule})
+	}
+	spanless := json.patch(ends(0, 0), [
+		{"op": "remove", "path": sprintf("%s/low", [span_path])},
+		{"op": "remove", "path": sprintf("%s/high", [span_path])},
+	])
+	verdict(spanless, by_bound({"max": 0.6})) == denies({rule})
+}
+
+test_an_unknown_judge_denies if {
+	every word in ["bounds", "", 1, ["point"], true, null] {
+		verdict(good, object.union(settings, {"judge": {limit_id: word}})) == denies({rule})
+	}
+	verdict(good, object.union(settings, {"judge": {limit_id: "point"}})) == passes
+}
+
+missed := setting(limit_path, {"max": 0.4})
+
+test_a_missed_limit_denies if verdict(good, missed) == denies({rule})
+
+test_severity_warning_warns if {
+	verdict(good, object.union(missed, {"severity": {limit_id: "warning"}})) == warns({rule})
+	verdict(good, object.union(missed, {"severity": {limit_id: "error"}})) == denies({rule})
+}
+
+test_severity_of_the_check_in_the_evidence if {
+	every check in [{"id": check_id, "severity": "warning"}] {
+		verdict(given("/checks", [check]), missed) == warns({rule})
+		verdict(given("/checks", [check, {"id": check_id, "severity": "error"}]), missed) == denies({rule})
+		verdict(given("/checks", [check, {"id": check_id}]), missed) == denies({rule})
+		verdict(given("/checks", [check]), object.union(missed, {"severity": {limit_id: "error"}})) == denies({rule})
+	}
+	every odd in [null, "x", [1], [null], {"id": check_id, "severity": "warning"}, [{"id": "other", "severity": "warning"}]] {
+		verdict(given("/checks", odd), missed) == denies({rule})
+	}
+}
+
+test_a_waiver_excuses_a_missed_limit if {
+	verdict(good, object.union(missed, {"waived": {rule: {"reason": "known"}}})) == waives({rule})
+	verdict(good, object.union(missed, {"waived": {bare_rule: {"reason": "known"}}})) == waives({bare_rule})
+	verdict(good, object.union(missed, {"waived": {limit_id: {"reason": "known"}}})) == denies({rule})
+	every odd in [null, true, "yes", []] {
+		verdict(good, object.union(missed, {"waived": {rule: odd}})) == denies({rule})
+	}
+	verdict(good, object.union(missed, {"waived": [rule]})) == denies({rule})
+}
+
+test_neither_excuses_what_is_absent_or_absurd if {
+	excuses := {
+		"waived": {name: {"reason": "known"} | some name in {rule, bare_rule, absent_rule}},
+		"severity": {limit_id: "warning"},
+	}
+	lenient := object.union(settings, excuses)
+	every value in [null, "0.5", [], 1e301, -1e301] {
+		verdict(given(value_path, value), lenient) == denies({rule})
+	}
+	verdict(without(value_path), lenient) == denies({absent_rule})
+	verdict(good, object.union(setting(limit_path, {}), excuses)) == denies({rule})
+	verdict(good, object.union(by_bound({"max": 1}), object.union(excuses, {"judge": {limit_id: "x"}}))) == denies({rule})
+}
+
+asserted(passed) := json.patch(given("/measurements", object.get(good, "measurements", {})), [{
+	"op": "add", "path": sprintf("/measurements/%s", [check_id]),
+	"value": object.union(
+		object.get(good, ["measurements", check_id], {}),
+		{"comparator": "<", "threshold": 1, "passed": passed, "check": "tests.mine"},
+	),
+}])
+
+unlimited := json.patch(settings, [{"op": "remove", "path": limit_path}])
+
+test_without_a_limit_an_assert_counts if {
+	verdict(good, unlimited) == denies({rule})
+	verdict(asserted(true), unlimited) == passes
+	verdict(asserted(false), unlimited) == denies({rule})
+	every odd in [null, "true", 1, []] {
+		verdict(asserted(odd), unlimited) == denies({rule})
+	}
+	verdict(asserted(false), settings) == passes
+}
+
+test_a_failed_assert_of_a_soft_test_warns if {
+	soft := json.patch(asserted(false), [{"op": "add", "path": "/checks", "value": [{"id": "tests.mine", "severity": "warning"}]}])
+	verdict(soft, unlimited) == warns({rule})
+	verdict(soft, object.union(unlimited, {"severity": {"tests.mine": "error"}})) == denies({rule})
+	verdict(asserted(false), object.union(unlimited, {"waived": {rule: {"reason": "known"}}})) == waives({rule})
+}
