@@ -1,0 +1,167 @@
+"""Columns as drift compares them: sorted numbers, rows in each bin or rows in each category, and what is missing."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_leanml.errors import InconclusiveError, MeasurementError
+
+if TYPE_CHECKING:
+    from pytest_leanml.stats.samples import FloatArray
+
+Present = TypeVar("Present")
+
+
+@dataclass(frozen=True, slots=True)
+class Side(Generic[Present]):
+    """One side of a comparison: what is there, in how many rows, and how many rows have nothing.
+
+    Attributes:
+        present: the values that are there: sorted numbers, or a count of each category.
+        filled: rows with a value.
+        missing: rows without one.
+    """
+
+    present: Present
+    filled: int
+    missing: int
+
+    @property
+    def share(self) -> float:
+        """Missing rows as a share of all."""
+        return self.missing / (self.filled + self.missing)
+
+
+def binned(reference: npt.ArrayLike, current: npt.ArrayLike, bins: int = 10) -> tuple[FloatArray, FloatArray]:
+    """Return both sides' rows in each bin of the reference (``drift.psi`` has the rule), the missing ones last.
+
+    Raises:
+        InconclusiveError: a side has no row, or nothing but missing values.
+        MeasurementError: infinity or values that are no numbers; fewer than two bins.
+    """
+    old, new = numbers(reference, "reference"), numbers(current, "current")
+    edges = _edges(old.present, bins)
+    return _fill(old, edges), _fill(new, edges)
+
+
+def _edges(ordered: FloatArray, bins: int) -> FloatArray:
+    """Return the inner edges of the bins; an atom has one just below itself and one on itself."""
+    if bins < 2:  # noqa: PLR2004 - one bin compares nothing
+        raise MeasurementError(f"{bins} bins", "at least 2")
+    found, times = np.unique(np.quantile(ordered, np.arange(bins + 1) / bins), return_counts=True)
+    atoms = found[times > 1]
+    inner = np.quantile(ordered, np.arange(1, bins) / bins)
+    return np.unique(np.concatenate([inner, atoms, np.nextafter(atoms, -np.inf)]))
+
+
+def _fill(side: Side[FloatArray], edges: FloatArray) -> FloatArray:
+    below = np.searchsorted(side.present, edges, side="right")
+    return np.diff(np.concatenate([[0.0], below, [side.filled, side.filled + side.missing]]))
+
+
+def categories(reference: npt.ArrayLike, current: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Return both sides' rows in each category, the missing ones last.
+
+    Raises:
+        InconclusiveError: a side has no row, or nothing but missing values.
+        MeasurementError: values that cannot be told apart, such as lists.
+    """
+    old, new = _labels(reference, "reference"), _labels(current, "current")
+    names = dict.fromkeys([*old.present, *new.present])
+    return _line_up(old, names), _line_up(new, names)
+
+
+def _line_up(side: Side[Counter[Any]], names: dict[Any, None]) -> FloatArray:
+    return np.array([*(side.present[name] for name in names), side.missing], dtype=np.float64)
+
+
+def numbers(values: npt.ArrayLike, name: str) -> Side[FloatArray]:
+    """Return the numbers that are there, sorted; times become microseconds.
+
+    Raises:
+        InconclusiveError: there is no row, or nothing but missing values.
+        MeasurementError: infinity or values that are no numbers.
+    """
+    array = _column(values, name)
+    try:
+        floats = _floats(array)
+    except (OverflowError, TypeError, ValueError) as error:
+        raise MeasurementError(
+            f"{name}: values of the type {array.dtype} that are no numbers", "numbers", "compare it as categories"
+        ) from error
+    present = np.sort(floats)  # NaN sorts last
+    filled = len(present) - int(np.isnan(floats).sum())
+    if filled and (np.isinf(present[0]) or np.isinf(present[filled - 1])):
+        raise MeasurementError(
+            f"{name}: {int(np.isinf(floats).sum())} infinite values", "finite numbers or missing ones"
+        )
+    return _filled(Side(present[:filled], filled, len(present) - filled), name)
+
+
+def _floats(array: npt.NDArray[Any]) -> FloatArray:
+    if array.dtype.kind == "O":
+        return np.array([math.nan if _is_missing(each) else _number(each) for each in array.tolist()])
+    if array.dtype.kind in "mM":
+        return np.where(np.isnat(array), np.nan, array.astype(np.int64).astype(np.float64))
+    if array.dtype.kind not in "biuf":
+        raise TypeError(array.dtype)
+    return np.asarray(array, dtype=np.float64)
+
+
+def _number(value: Any) -> float:
+    """Return a float; text that looks like a number is text."""
+    if isinstance(value, str | bytes):
+        raise TypeError(value)
+    return float(value)
+
+
+def _labels(values: npt.ArrayLike, name: str) -> Side[Counter[Any]]:
+    array = _column(values, name)
+    try:
+        found = _count(array)
+    except TypeError as error:
+        raise MeasurementError(f"{name} holds values that are no categories", "numbers, booleans or text") from error
+    missing = sum(found.pop(key) for key in [key for key in found if _is_missing(key)])
+    return _filled(Side(found, len(array) - missing, missing), name)
+
+
+def _count(array: npt.NDArray[Any]) -> Counter[Any]:
+    if array.dtype.kind in "biuf":
+        # NaN equals nothing, so a Counter of a million of them would hold a million keys; unique() takes them as one.
+        found, times = np.unique(array, return_counts=True)
+        return Counter(dict(zip(found.tolist(), times.tolist(), strict=True)))
+    return Counter(array.tolist())
+
+
+def _is_missing(value: Any) -> bool:
+    """Tell None, NaN, NaT and pandas' NA, whose comparison with itself is neither true nor false."""
+    if value is None:
+        return True
+    different = value != value  # noqa: PLR0124 - what is missing differs from itself
+    return bool(different) if isinstance(different, bool | np.bool_) else True
+
+
+def _column(values: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise MeasurementError(f"{name} has the shape {array.shape}", "one column")
+    if array.dtype.kind in "mM":
+        # One unit for both sides: the same day in nanoseconds and in seconds is the same day.
+        return array.astype(f"{array.dtype.kind}8[us]")
+    return array
+
+
+def _filled(side: Side[Present], name: str) -> Side[Present]:
+    if not side.filled:
+        raise InconclusiveError(
+            f"{name}: nothing to compare in {side.missing} rows",
+            "at least one value that is not missing",
+            "look at the filter or the source of the column",
+        )
+    return side
