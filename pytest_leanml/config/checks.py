@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from pytest_leanml.config.fields import Columns, Number, Section, fault
 from pytest_leanml.config.limits import Bounds, ComparisonSection, CustomSection, Defaults, LimitSection, Told
@@ -52,10 +52,13 @@ class DataQuality(Limits):
     schema_: LimitSection | None = Field(default=None, alias="schema")
     rows: LimitSection | None = None
 
-    @field_validator("schema_", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _short(cls, value: object) -> object:
-        return {"max": 0} if value is True else None if value is False else value
+    def _short(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or not isinstance(value.get("schema"), bool):
+            return value
+        others = {name: each for name, each in value.items() if name != "schema"}
+        return {"schema": {"max": 0}, **others} if value["schema"] else others
 
 
 class Quality(Limits):

@@ -64,6 +64,17 @@ def _digest(value: str) -> str:
     return value
 
 
+def matching(pattern: str, expected: str) -> AfterValidator:
+    """Demand that a text has the whole of ``pattern``, told in the words ``expected``."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise fault(repr(value), expected)
+        return value
+
+    return AfterValidator(check)
+
+
 def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     for index, value in enumerate(values):
         if value in values[:index]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from pytest_leanml.config.fields import Flag, Groups, Number, Section, SomeTexts, Text, fault
+from pytest_leanml.config.fields import Flag, Groups, Number, Section, SomeTexts, Text, fault, matching
 from pytest_leanml.errors import ConfigError
 from pytest_leanml.vocabulary import Judge, Severity
 
@@ -183,7 +183,7 @@ class ComparisonSection(Judging):
 class CustomSection(LimitSection):
     """A check of the project's own: ``module:function`` and its limit."""
 
-    call: Annotated[Text, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_.]*$")]
+    call: Annotated[Text, matching(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", "module:function")]
 
 
 class Defaults(Section):

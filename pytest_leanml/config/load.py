@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 _EXPECTED = {
     "string_type": "text",
     "string_too_short": "text that is not empty",
-    "string_pattern_mismatch": "text of the form {pattern}",
     "float_type": "a number, without quotes",
     "finite_number": "a finite number",
     "int_type": "a whole number, without quotes",
@@ -131,18 +130,21 @@ def nearest(given: str, names: Iterable[str]) -> str:
 
 
 def _hint(fault: ErrorDetails, context: Mapping[str, Any]) -> str:
-    value, kind = fault["input"], fault["type"]
-    if kind in {"literal_error", "enum"} and isinstance(value, str):
-        return nearest(value, [each.strip(" '") for each in str(context["expected"]).replace(" or ", ",").split(",")])
-    if kind == "string_type" and isinstance(value, bool | int | float):
-        return f'put it in quotes: "{shown(value)}"'
-    if kind == "tuple_type" and isinstance(value, str):
-        return f"write [{shorten(value)}]"
-    if kind == "less_than" and isinstance(value, int | float) and 1 < value < 100 and context.get("lt") == 1:  # noqa: PLR2004 - per cent
-        return f"did you mean {value / 100:g}?"
-    if value is None:
-        return "remove the key, or give it a value"
-    return ""
+    hint = ""
+    match fault["type"], fault["input"]:
+        case (("literal_error" | "enum"), str(text)):
+            hint = nearest(text, str(context["expected"]).replace(" or ", ", ").replace("'", "").split(", "))
+        case ("string_type", bool() | int() | float() as value):
+            hint = f'put it in quotes: "{shown(value)}"'
+        case ("model_type", int() | float() as value) if "checks" in fault["loc"]:
+            hint = f"a limit is written {{min: {value}}} or {{max: {value}}}"
+        case ("tuple_type", str(text)):
+            hint = f"write [{shorten(text)}]"
+        case ("less_than", int() | float() as value) if context["lt"] == 1 < value < 100:  # noqa: PLR2004 - per cent
+            hint = f"did you mean {value / 100:g}?"
+        case (_, None):
+            hint = "remove the key, or give it a value"
+    return hint
 
 
 def shown(value: object) -> str:

@@ -79,4 +79,4 @@ def _percent(value: float, facts: MetricFacts) -> str:
 
 def _backwards(metric: str, better: str, expected: str, bounds: Mapping[str, float]) -> tuple[str, str, str]:
     given = f"{metric} bounded by {' and '.join(bounds)} alone, where {better} is better"
-    return given, expected, "a limit on the good side lets every bad model through"
+    return given, expected, "a limit on the good side alone lets every bad model through: swap it, or add one"

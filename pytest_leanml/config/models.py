@@ -22,6 +22,7 @@ from pytest_leanml.config.fields import (
     Texts,
     Whole,
     fault,
+    matching,
 )
 from pytest_leanml.config.limits import Bounds, Override  # noqa: TC001 - pydantic reads the annotations
 from pytest_leanml.errors import ConfigError
@@ -36,7 +37,7 @@ RESERVED = {"fairness.group_size": "data.min_group", "history.streak": "environm
 Shipped = Literal[
     "limits", "no_skill", "data_quality", "drift", "fairness", "comparison", "model_approval", "approval", "streak"
 ]
-Alias = Annotated[Text, Field(pattern=r"^[A-Za-z0-9_-]{1,255}$")]
+Alias = Annotated[Text, matching(r"[A-Za-z0-9_-]{1,255}", "the characters A-Z a-z 0-9 _ -, as MLflow has it")]
 Switch = Literal["auto", True, False]
 Label = str | int | float | bool
 
@@ -55,7 +56,7 @@ class PredictionColumns(Section):
 class Model(Section):
     """The model that is judged, and how it is read."""
 
-    name: Annotated[Text, Field(pattern=r"^[^/:@\x00-\x1f]{1,256}$")] | None = None
+    name: Annotated[Text, matching(r"[^/:@\x00-\x1f]{1,256}", "a name without / : @, as MLflow has it")] | None = None
     candidate: Text | None = None
     champion: Text | None = None
     first_release: Flag = False

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from pytest_leanml.config.limits import ComparisonSection, CustomSection, Limit, LimitSection, Override, bounds_problem
 from pytest_leanml.config.load import nearest
 from pytest_leanml.config.metrics import BY_KIND, limit_problem
-from pytest_leanml.config.models import Config, Environment
 from pytest_leanml.vocabulary import encode_group, is_id, with_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pytest_leanml.config.models import Config, Environment
     from pytest_leanml.errors import ConfigError
     from pytest_leanml.strict_yaml import Route
 
@@ -67,7 +67,7 @@ def check_specs(config: Config, environment: str | None = None) -> tuple[CheckSp
     """
     overrides = _overrides(config, environment)
     declared = _declared(config)
-    _refuse_strangers(config, environment, overrides, [each.base for each in declared])
+    _refuse_strangers(config, [each.base for each in declared])
     specs = [spec for each in declared for spec in _specs(config, each, overrides.get(each.base), environment)]
     _refuse_twins(config, specs)
     return tuple(specs)
@@ -101,22 +101,24 @@ def _overrides(config: Config, environment: str | None) -> Mapping[str, Override
     return {} if environment is None else _named(config, environment, "the environment asked for").limits
 
 
-def _refuse_strangers(
-    config: Config, environment: str | None, overrides: Mapping[str, Override], checks: list[str]
-) -> None:
+def _refuse_strangers(config: Config, checks: list[str]) -> None:
+    """Refuse, in whatever environment, a limit for an id that is not there: it would be a limit that nobody keeps."""
     for each in config.policy.thresholds:
         if each in checks:
             route: Route = ("policy", "thresholds", each)
             raise config.fault(route, f"{each} is a check", "its limit under `checks`", "remove it here")
     known = [*checks, *config.policy.thresholds]
-    for each, override in overrides.items():
-        route = ("environments", str(environment), "limits", each)
-        if each not in known:
-            bare = each.partition("[")[0]
-            todo = f"override {bare}, which holds for each of its parts" if bare in known else nearest(each, known)
-            raise config.fault(route, f"{each!r} is no check here", f"one of {', '.join(known) or 'no id'}", todo)
-        if each in config.policy.thresholds and override.judging():
-            raise config.fault(route, f"{', '.join(override.judging())} for a threshold", "min, max, above or below")
+    for name, environment in config.environments.items():
+        for each, override in environment.limits.items():
+            route = ("environments", name, "limits", each)
+            if each not in known:
+                bare = each.partition("[")[0]
+                todo = f"override {bare}, which holds for each of its parts" if bare in known else nearest(each, known)
+                raise config.fault(route, f"{each!r} is no check here", f"one of {', '.join(known) or 'no id'}", todo)
+            if each in config.policy.thresholds and override.judging():
+                raise config.fault(
+                    route, f"{', '.join(override.judging())} for a threshold", "min, max, above or below"
+                )
 
 
 def _specs(

@@ -1,0 +1,365 @@
+"""From leanml.yaml to checks, thresholds, environment and models: nothing declared is lost on the way."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import pickle
+
+import pytest
+
+from pytest_leanml.config import (
+    CheckSpec,
+    Limit,
+    candidate_uri,
+    champion_uri,
+    check_specs,
+    environment_of,
+    load_config,
+    thresholds,
+)
+from pytest_leanml.errors import ConfigError
+from pytest_leanml.vocabulary import Judge, Severity
+
+TEN_LINES = """\
+version: 1
+model: flights                       # registry name; candidate, champion alias and task are inferred
+data: {train: data/train.parquet, evaluation: data/march.parquet, target: late, groups: [origin]}
+checks:
+  quality:    {accuracy: {min: 0.85}, f1_score: {min: 0.80}}
+  fairness:   {demographic_parity_difference: {below: 0.1, judge: bound}}
+  drift:      {share: {max: 0.15}}
+  comparison: {f1_score: {better_by: 0.02}}
+"""
+HEAD = "version: 1\nmodel: flights\n"
+
+
+@pytest.fixture
+def load(tmp_path):
+    def read(text):
+        (tmp_path / "leanml.yaml").write_text(text)
+        return load_config(tmp_path / "leanml.yaml")
+
+    return read
+
+
+def ids(config, environment="production"):
+    return [spec.id for spec in check_specs(config, environment)]
+
+
+def test_the_ten_lines_of_the_readme(load):
+    config = load(TEN_LINES)
+    specs = {spec.id: spec for spec in check_specs(config, "production")}
+    assert list(specs) == [
+        "quality.accuracy",
+        "quality.f1_score",
+        "fairness.demographic_parity_difference[origin]",
+        "drift.share",
+        "comparison.f1_score",
+    ]
+    parity = specs["fairness.demographic_parity_difference[origin]"]
+    assert parity == CheckSpec(
+        "fairness",
+        "demographic_parity_difference",
+        "origin",
+        Limit(below=0.1, judge=Judge.BOUND),
+        groups=("origin",),
+        line=6,
+    )
+    assert parity.base == "fairness.demographic_parity_difference"
+    assert specs["drift.share"].settings == {
+        "columns": None,
+        "method": "auto",
+        "effect": {"ks": 0.1, "psi": 0.2, "chi_squared": 0.1},
+        "fdr": 0.05,
+    }
+    assert specs["comparison.f1_score"].limit.bounds() == {"min": 0.02}
+    assert specs["comparison.f1_score"].settings == {"relative": False}
+    assert environment_of(config)[0] == "production"
+    assert (candidate_uri(config), champion_uri(config)) == ("models:/flights@candidate", "models:/flights@champion")
+    assert thresholds(config, "production") == {
+        "quality.accuracy": {"min": 0.85},
+        "quality.f1_score": {"min": 0.8},
+        "fairness.demographic_parity_difference": {"below": 0.1},
+        "drift.share": {"max": 0.15},
+        "comparison.f1_score": {"min": 0.02},
+        "fairness.group_size": {"min": 30},
+    }
+
+
+def test_specs_can_travel(load):
+    specs = check_specs(load(TEN_LINES), "production")
+    assert pickle.loads(pickle.dumps(specs)) == copy.deepcopy(specs) == specs
+    assert dataclasses.asdict(specs[0])["limit"]["min"] == 0.85
+
+
+def test_one_check_for_each_group_and_intersection(load):
+    text = HEAD + (
+        "data: {groups: [origin, [sex, race]]}\n"
+        "checks:\n  fairness:\n    demographic_parity_difference: {below: 0.1}\n"
+        "    demographic_parity_ratio: {min: 0.8, groups: ['carrier/type', [a, 'b c']]}\n"
+    )
+    specs = check_specs(load(text), "production")
+    assert [(spec.id, spec.groups) for spec in specs] == [
+        ("fairness.demographic_parity_difference[origin]", ("origin",)),
+        ("fairness.demographic_parity_difference[sex.race]", ("sex", "race")),
+        ("fairness.demographic_parity_ratio[carrier%2Ftype]", ("carrier/type",)),
+        ("fairness.demographic_parity_ratio[a.b%20c]", ("a", "b c")),
+    ]
+
+
+def test_one_check_for_each_named_slice(load):
+    text = HEAD + (
+        "data: {target: y, slices: {night: hour > 20, far away: {distance: {min: 1000}}}}\n"
+        "checks: {quality: {accuracy: {min: 0.8, slices: [night, far away]}, f1_score: {min: 0.7}}}\n"
+    )
+    specs = check_specs(load(text), "production")
+    assert [(spec.id, spec.slice) for spec in specs] == [
+        ("quality.accuracy[night]", "night"),
+        ("quality.accuracy[far%20away]", "far away"),
+        ("quality.f1_score", None),
+    ]
+    assert thresholds(load(text), "production")["quality.accuracy"] == {"min": 0.8}
+
+
+def test_every_kind(load):
+    text = HEAD + (
+        "data: {target: y, groups: [g], schema: 'schemas:Flights'}\n"
+        "checks:\n"
+        "  data_quality: {schema: true, rows: {min: 100}}\n"
+        "  drift: {prediction: {max: 0.1}, columns: [a, b], effect: {ks: 0.2}}\n"
+        "  comparison: {roc_auc: {not_worse_by: 0.005, judge: bound}, mae: {better_by: 0.1, relative: true}}\n"
+        "  lineage: {training_age_days: {below: 30}}\n"
+        "  custom: {latency: {call: 'checks.own:latency', max: 20, params: {n: 3}}}\n"
+    )
+    specs = {spec.id: spec for spec in check_specs(load(text), "production")}
+    assert {name: spec.limit.bounds() for name, spec in specs.items()} == {
+        "data_quality.schema": {"max": 0},
+        "data_quality.rows": {"min": 100},
+        "drift.prediction": {"max": 0.1},
+        "comparison.roc_auc": {"min": -0.005},
+        "comparison.mae": {"min": 0.1},
+        "lineage.training_age_days": {"below": 30},
+        "custom.latency": {"max": 20},
+    }
+    assert specs["drift.prediction"].settings["columns"] == ("a", "b")
+    assert specs["drift.prediction"].settings["effect"] == {"ks": 0.2, "psi": 0.2, "chi_squared": 0.1}
+    assert specs["comparison.mae"].settings == {"relative": True}
+    assert specs["comparison.roc_auc"].limit.judge is Judge.BOUND
+    assert specs["custom.latency"].settings == {"call": "checks.own:latency", "params": {"n": 3}}
+    assert "fairness.group_size" not in thresholds(load(text), "production")
+
+
+def test_not_worse_by_nothing_is_zero(load):
+    text = HEAD + "data: {target: y}\nchecks: {comparison: {mae: {not_worse_by: 0}}}\n"
+    assert str(check_specs(load(text))[0].limit.min) == "0.0"
+
+
+def test_schema_false_asks_for_nothing(load):
+    with pytest.raises(ConfigError, match="no value"):
+        load(HEAD + "checks: {data_quality: {schema: }}\n")
+    assert ids(load(HEAD + "checks: {data_quality: {schema: false, rows: {min: 1}}}\n")) == ["data_quality.rows"]
+
+
+def test_a_schema_may_allow_some_failures(load):
+    text = HEAD + "data: {schema: s.yaml}\nchecks: {data_quality: {schema: {max: 3, severity: warning}}}\n"
+    (spec,) = check_specs(load(text))
+    assert (spec.limit.bounds(), spec.limit.severity) == ({"max": 3}, Severity.WARNING)
+
+
+def test_defaults_reach_every_limit_and_yield_to_its_own(load):
+    text = HEAD + (
+        "data: {target: y}\n"
+        "checks:\n"
+        "  defaults: {judge: bound, confidence: 0.9, severity: warning, owner: team}\n"
+        "  quality: {accuracy: {min: 0.8}, recall: {min: 0.5, judge: point, confidence: 0.99, severity: error, owner: me}}\n"
+        "  comparison: {mae: {better_by: 1, owner: us}}\n"
+    )
+    accuracy, recall, gain = (spec.limit for spec in check_specs(load(text)))
+    told = [(each.judge, each.confidence, each.severity, each.owner) for each in (accuracy, recall, gain)]
+    assert told == [
+        (Judge.BOUND, 0.9, Severity.WARNING, "team"),
+        (Judge.POINT, 0.99, Severity.ERROR, "me"),
+        (Judge.BOUND, 0.9, Severity.WARNING, "us"),
+    ]
+
+
+def two_environments(limits, more=""):
+    return TEN_LINES + f"{more}environments:\n  staging: {{alias: staging}}\n  production: {{limits: {{{limits}}}}}\n"
+
+
+def test_an_override_replaces_only_the_bounds_it_names(load):
+    text = two_environments("quality.accuracy: {min: 0.88}, drift.share: {above: -0}, quality.f1_score: {judge: bound}")
+    config = load(text)
+    found = thresholds(config, "production")
+    assert found["quality.accuracy"] == {"min": 0.88}
+    assert found["drift.share"] == {"max": 0.15, "above": 0}
+    assert found["quality.f1_score"] == {"min": 0.8}
+    judged = {spec.base: spec.limit.judge for spec in check_specs(config, "production")}
+    assert (judged["quality.f1_score"], judged["quality.accuracy"]) == (Judge.BOUND, Judge.POINT)
+    assert thresholds(config, "staging")["quality.accuracy"] == thresholds(config)["quality.accuracy"] == {"min": 0.85}
+
+
+def test_an_override_of_a_gain(load):
+    config = load(two_environments("comparison.f1_score: {min: 0.05}"))
+    assert thresholds(config, "production")["comparison.f1_score"] == {"min": 0.05}
+
+
+def test_thresholds_of_ids_that_are_no_checks(load):
+    more = "policy: {thresholds: {latency: {max: 20}, budget.minutes: {below: 5}}}\n"
+    config = load(two_environments("latency: {max: 10}", more))
+    assert thresholds(config, "staging")["latency"] == {"max": 20}
+    assert thresholds(config, "production")["latency"] == {"max": 10}
+    assert thresholds(config, "production")["budget.minutes"] == {"below": 5}
+
+
+def test_the_streak_is_a_threshold(load):
+    text = TEN_LINES + (
+        "environments:\n  staging: {alias: staging}\n"
+        "  production: {use: [streak], streak: {count: 3, environment: staging}}\n"
+    )
+    assert thresholds(load(text), "production")["history.streak"] == {"min": 3}
+    assert "history.streak" not in thresholds(load(text), "staging")
+
+
+def test_min_group_is_a_threshold(load):
+    text = TEN_LINES.replace("groups: [origin]", "groups: [origin], min_group: 50")
+    assert thresholds(load(text), "production")["fairness.group_size"] == {"min": 50}
+
+
+STRANGERS = {
+    "an id that is nowhere": (
+        "quality.acuracy: {min: 0.9}",
+        "'quality.acuracy' is no check here",
+        "`quality.accuracy`",
+    ),
+    "a metric without its kind": ("f1_score: {min: 0.9}", "'f1_score' is no check here", "f1_score`"),
+    "a part": (
+        "'fairness.demographic_parity_difference[origin]': {below: 0.2}",
+        "is no check here",
+        "override fairness.demographic_parity_difference, which holds for each of its parts",
+    ),
+    "bounds that exclude": ("quality.accuracy: {below: 0.5}", "which no number keeps", "swap them"),
+    "per cent": ("quality.accuracy: {min: 88}", "min: 88", "0.88"),
+    "judging a threshold": ("latency: {judge: bound}", "judge for a threshold", "min, max, above or below"),
+    "a threshold that no number keeps": ("latency: {min: 21}", "which no number keeps", "swap them"),
+}
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+def test_an_override_that_would_do_nothing_is_refused(load, name):
+    limits, given, todo = STRANGERS[name]
+    config = load(two_environments(limits, "policy: {thresholds: {latency: {max: 20}}}\n"))
+    with pytest.raises(ConfigError) as caught:
+        thresholds(config, "production")
+    assert given in caught.value.given
+    assert todo in f"{caught.value.todo} {caught.value.expected}"
+    assert caught.value.line == 12
+    assert caught.value.key.startswith("environments.production.limits.")
+
+
+@pytest.mark.parametrize("environment", [None, "staging", "production"])
+def test_an_override_of_no_check_is_found_in_whatever_environment_is_judged(load, environment):
+    with pytest.raises(ConfigError, match=r"'quality.acc' is no check here"):
+        check_specs(load(two_environments("quality.acc: {min: 0.9}")), environment)
+
+
+UNUSABLE = {
+    "quality without a target": ("checks: {quality: {accuracy: {min: 0.8}}}", "needs labels"),
+    "a gain without a target": ("checks: {comparison: {mae: {better_by: 1}}}", "needs labels"),
+    "odds without a target": ("data: {groups: [g]}\nchecks: {fairness: {equalized_odds_difference: {max: 0.1}}}", "needs labels"),
+    "fairness without groups": ("checks: {fairness: {demographic_parity_ratio: {min: 0.8}}}", "no sensitive attribute"),
+    "a schema that is not there": ("checks: {data_quality: {schema: true}}", "no schema to check"),
+    "a slice that is not there": (
+        "data: {target: y, slices: {night: h > 20}}\nchecks: {quality: {mae: {max: 1, slices: [nigt]}}}",
+        "the slice 'nigt'(.|\n)*did you mean `night`",
+    ),
+    "a slice where none is": ("data: {target: y}\nchecks: {quality: {mae: {max: 1, slices: [a]}}}", "which has none"),
+    "groups of a quality": ("data: {target: y}\nchecks: {quality: {mae: {max: 1, groups: [a]}}}", "groups under quality"),
+    "slices of a drift": ("checks: {drift: {share: {max: 0.1, slices: [a]}}}", "slices under drift"),
+    "params of a lineage": ("checks: {lineage: {training_age_days: {max: 1, params: {a: 1}}}}", "params under lineage"),
+    "two columns, one id": (
+        "data: {groups: [a.b, [a, b]]}\nchecks: {fairness: {demographic_parity_ratio: {min: 0.8}}}",
+        r"demographic_parity_ratio\[a.b\] is made twice",
+    ),
+    "a long id": (
+        f"data: {{groups: [{'g' * 200}]}}\nchecks: {{fairness: {{demographic_parity_ratio: {{min: 0.8}}}}}}",
+        "is too long",
+    ),
+    "a threshold that is a check": (
+        "checks: {drift: {share: {max: 0.1}}}\npolicy: {thresholds: {drift.share: {max: 0.9}}}",
+        "drift.share is a check",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_a_check_that_could_not_be_made_is_refused(load, name):
+    text, message = UNUSABLE[name]
+    config = load(HEAD + text + "\n")
+    with pytest.raises(ConfigError, match=message) as caught:
+        check_specs(config, "production")
+    assert caught.value.line >= 3
+    assert caught.value.expected
+    with pytest.raises(ConfigError, match=message):
+        thresholds(config)
+
+
+def test_parity_needs_no_labels(load):
+    text = HEAD + "data: {groups: [g]}\nchecks: {fairness: {demographic_parity_difference: {max: 0.1}}}\n"
+    assert ids(load(text)) == ["fairness.demographic_parity_difference[g]"]
+
+
+def test_no_check_gives_no_spec(load):
+    assert check_specs(load("version: 1\n")) == ()
+    assert thresholds(load("version: 1\n"), "production") == {}
+
+
+def test_the_flag_wins_over_the_variable_over_the_file(load):
+    config = load(TEN_LINES + "environments: {a: {alias: x}, b: {alias: y}, production: {}}\n")
+    assert environment_of(config, "a", "b")[0] == "a"
+    assert environment_of(config, None, "b") == ("b", config.environments["b"])
+    assert environment_of(config, None, None)[0] == "production"
+
+
+@pytest.mark.parametrize(
+    ("flag", "variable", "origin"),
+    [("prod", None, "--gate-environment is 'prod'"), (None, "Production", "LEANML_ENVIRONMENT is"), (None, "", "is ''"), ("", "staging", "is ''")],
+)  # fmt: skip
+def test_an_unknown_environment_lists_the_valid_ones(load, flag, variable, origin):
+    config = load(two_environments("quality.accuracy: {min: 0.9}"))
+    with pytest.raises(ConfigError, match="one of staging, production") as caught:
+        environment_of(config, flag, variable)
+    assert origin in caught.value.given
+    assert caught.value.todo
+
+
+def test_a_default_environment_that_is_not_there(load):
+    config = load(HEAD + "environments: {staging: {alias: staging}}\n")
+    with pytest.raises(ConfigError, match=r"policy.environment is 'production'"):
+        environment_of(config)
+    assert environment_of(config, "staging")[1].alias == "staging"
+    with pytest.raises(ConfigError, match="'nowhere'"):
+        check_specs(config, "nowhere")
+    with pytest.raises(ConfigError, match="'nowhere'"):
+        thresholds(config, "nowhere")
+
+
+def test_uris(load, tmp_path):
+    config = load(
+        "version: 1\nmodel: {name: m, candidate: out/model.skops, champion: 'runs:/abc/model'}\n"
+        "environments: {staging: {alias: staging}, production: {}}\n"
+    )
+    assert candidate_uri(config) == str(tmp_path / "out" / "model.skops")
+    assert champion_uri(config) == "runs:/abc/model"
+    assert candidate_uri(config, "models:/m/3") == "models:/m/3"
+    assert champion_uri(config, "staging", "other.skops") == "other.skops"
+    plain = load("version: 1\nmodel: m\nenvironments: {staging: {alias: blue}, production: {}}\n")
+    assert champion_uri(plain, "staging") == "models:/m@blue"
+    assert champion_uri(plain) == "models:/m@champion"
+
+
+@pytest.mark.parametrize("text", ["version: 1\n", "version: 1\nmodel: {predictions: p.csv}\n"])
+def test_without_a_name_there_is_no_uri(load, text):
+    assert (candidate_uri(load(text)), champion_uri(load(text))) == (None, None)
+    assert (candidate_uri(load(text), "a"), champion_uri(load(text), None, "b")) == ("a", "b")
