@@ -127,3 +127,11 @@ test_severity_is_no_excuse if {
 	soft := object.union(settings, {"severity": {rule: "warning" | some rule in all_rules}})
 	verdict(without("/metadata"), soft) == denies({"approval.annotation"})
 }
+
+# Were `deny` empty by some fault, allow would still want to see that all is well.
+test_nothing_passes_by_not_being_denied if {
+	every document in [{}, without("/approval/by"), without("/approval/at"), without("/approval/digest"), without("/metadata")] {
+		not approval.allow with input as document with data.leanml as settings with data.gate.approval.deny as set()
+	}
+	approval.allow with input as good with data.leanml as settings with data.gate.approval.deny as set()
+}

@@ -102,6 +102,13 @@ test_a_candidate_is_not_compared_with_itself if {
 	verdict(given("/champion/digest", "sha256:9b"), lenient) == denies({champion_rule})
 }
 
+test_a_champion_is_seen_before_it_allows if {
+	every document in [without("/champion"), given("/champion/digest", "sha256:9b"), without("/comparison/f1_score/rows")] {
+		not comparison.allow with input as document with data.leanml as settings with data.gate.comparison.deny as set()
+	}
+	not comparison.allow with input as good with data.leanml as first with data.gate.comparison.deny as set()
+}
+
 first := object.union(settings, {"first_release": true})
 
 alone := object.remove(good, ["champion", "comparison"])
@@ -293,5 +300,58 @@ test_a_failed_assert_of_a_soft_test_warns if {
 	soft := json.patch(asserted(false), [{"op": "add", "path": "/checks", "value": [{"id": "tests.mine", "severity": "warning"}]}])
 	verdict(soft, unlimited) == warns({rule})
 	verdict(soft, object.union(unlimited, {"severity": {"tests.mine": "error"}})) == denies({rule})
+	parametrized := json.patch(asserted(false), [{
+		"op": "replace", "path": sprintf("/measurements/%s/check", [check_id]),
+		"value": "tests.mine[a]",
+	}])
+	verdict(parametrized, object.union(unlimited, {"severity": {"tests.mine": "warning"}})) == warns({rule})
+	verdict(parametrized, object.union(unlimited, {"severity": {"tests.mine": "error"}})) == denies({rule})
 	verdict(asserted(false), object.union(unlimited, {"waived": {rule: {"reason": "known"}}})) == waives({rule})
+}
+
+test_what_is_waived_does_not_warn if {
+	leanml := object.union(missed, {"severity": {limit_id: "warning"}, "waived": {rule: {"reason": "known"}}})
+	verdict(good, leanml) == waives({rule})
+}
+
+test_neither_excuses_an_unknown_bound_or_an_assert_without_result if {
+	excuses := {"waived": {rule: {"reason": "known"}}, "severity": {limit_id: "warning", "tests.mine": "warning"}}
+	verdict(good, object.union(setting(limit_path, {"most": 1}), excuses)) == denies({rule})
+	verdict(asserted(null), object.union(unlimited, excuses)) == denies({rule})
+}
+
+# Were `deny` empty by some fault, allow would still want to see that all is well.
+test_nothing_passes_by_not_being_denied if {
+	every document in [{}, given(value_path, null), without(value_path)] {
+		not comparison.allow with input as document with data.leanml as settings with data.gate.comparison.deny as set()
+	}
+	not comparison.allow with input as good with data.leanml as missed with data.gate.comparison.deny as set()
+	not comparison.allow with input as good with data.leanml as {} with data.gate.comparison.deny as set()
+	comparison.allow with input as good with data.leanml as settings with data.gate.comparison.deny as set()
+}
+
+said(document, leanml) := lines if {
+	lines := {each.msg | some each in comparison.deny} with input as document with data.leanml as leanml
+}
+
+test_messages if {
+	said(good, missed) == {sprintf("%s is 0.05; the limit is <= 0.04", [check_id])}
+	said(ends(0.04, 0.06), by_bound({"min": 0.05})) == {sprintf(
+		"%s is 0.05, its interval 0.04 to 0.06; all of it must be >= 0.05",
+		[check_id],
+	)}
+	said(asserted(false), unlimited) == {sprintf("%s is 0.05; a test asked for something else", [check_id])}
+	said(good, setting(limit_path, {})) == {sprintf("no usable limit for %s: add it under `checks:`", [check_id])}
+}
+
+test_every_denial_has_a_rule_a_path_and_a_message if {
+	every document in [{}, good, given(value_path, null), without(value_path)] {
+		denied := comparison.deny with input as document with data.leanml as missed
+		every violation in denied {
+			object.keys(violation) == {"rule", "path", "msg"}
+			startswith(violation.rule, "comparison.")
+			violation.path != ""
+			violation.msg != ""
+		}
+	}
 }

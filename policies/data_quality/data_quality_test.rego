@@ -113,6 +113,12 @@ test_a_source_needs_rows_and_a_digest if {
 	verdict(without("/data/train/digest"), object.union(settings, {"waived": {train: {"reason": "known"}}})) == denies({train})
 }
 
+test_sources_are_seen_before_it_allows if {
+	every document in [without("/data"), given("/data", {}), without("/data/train/rows"), given("/data/train/digest", "")] {
+		not data_quality.allow with input as document with data.leanml as settings with data.gate.data_quality.deny as set()
+	}
+}
+
 test_no_source_denies if {
 	every data_section in [{}, null, [], [1], "x", 1] {
 		verdict(given("/data", data_section), settings) == denies({source_rule})
@@ -276,5 +282,58 @@ test_a_failed_assert_of_a_soft_test_warns if {
 	soft := json.patch(asserted(false), [{"op": "add", "path": "/checks", "value": [{"id": "tests.mine", "severity": "warning"}]}])
 	verdict(soft, unlimited) == warns({rule})
 	verdict(soft, object.union(unlimited, {"severity": {"tests.mine": "error"}})) == denies({rule})
+	parametrized := json.patch(asserted(false), [{
+		"op": "replace", "path": sprintf("/measurements/%s/check", [check_id]),
+		"value": "tests.mine[a]",
+	}])
+	verdict(parametrized, object.union(unlimited, {"severity": {"tests.mine": "warning"}})) == warns({rule})
+	verdict(parametrized, object.union(unlimited, {"severity": {"tests.mine": "error"}})) == denies({rule})
 	verdict(asserted(false), object.union(unlimited, {"waived": {rule: {"reason": "known"}}})) == waives({rule})
+}
+
+test_what_is_waived_does_not_warn if {
+	leanml := object.union(missed, {"severity": {limit_id: "warning"}, "waived": {rule: {"reason": "known"}}})
+	verdict(good, leanml) == waives({rule})
+}
+
+test_neither_excuses_an_unknown_bound_or_an_assert_without_result if {
+	excuses := {"waived": {rule: {"reason": "known"}}, "severity": {limit_id: "warning", "tests.mine": "warning"}}
+	verdict(good, object.union(setting(limit_path, {"most": 1}), excuses)) == denies({rule})
+	verdict(asserted(null), object.union(unlimited, excuses)) == denies({rule})
+}
+
+# Were `deny` empty by some fault, allow would still want to see that all is well.
+test_nothing_passes_by_not_being_denied if {
+	every document in [{}, given(value_path, null), without(value_path)] {
+		not data_quality.allow with input as document with data.leanml as settings with data.gate.data_quality.deny as set()
+	}
+	not data_quality.allow with input as good with data.leanml as missed with data.gate.data_quality.deny as set()
+	not data_quality.allow with input as good with data.leanml as {} with data.gate.data_quality.deny as set()
+	data_quality.allow with input as good with data.leanml as settings with data.gate.data_quality.deny as set()
+}
+
+said(document, leanml) := lines if {
+	lines := {each.msg | some each in data_quality.deny} with input as document with data.leanml as leanml
+}
+
+test_messages if {
+	said(good, missed) == {sprintf("%s is 1000; the limit is <= 999", [check_id])}
+	said(ends(999, 1001), by_bound({"min": 1000})) == {sprintf(
+		"%s is 1000, its interval 999 to 1001; all of it must be >= 1000",
+		[check_id],
+	)}
+	said(asserted(false), unlimited) == {sprintf("%s is 1000; a test asked for something else", [check_id])}
+	said(good, setting(limit_path, {})) == {sprintf("no usable limit for %s: add it under `checks:`", [check_id])}
+}
+
+test_every_denial_has_a_rule_a_path_and_a_message if {
+	every document in [{}, good, given(value_path, null), without(value_path)] {
+		denied := data_quality.deny with input as document with data.leanml as missed
+		every violation in denied {
+			object.keys(violation) == {"rule", "path", "msg"}
+			startswith(violation.rule, "data_quality.")
+			violation.path != ""
+			violation.msg != ""
+		}
+	}
 }

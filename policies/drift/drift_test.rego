@@ -90,6 +90,12 @@ test_each_column_says_how_it_was_found if {
 	}
 }
 
+test_columns_are_seen_before_it_allows if {
+	every document in [without("/drift/columns"), without("/drift/columns/origin/effect"), given("/drift/columns", {})] {
+		not drift.allow with input as document with data.leanml as settings with data.gate.drift.deny as set()
+	}
+}
+
 test_a_p_value_is_no_effect if {
 	column := {"drifted": false, "p_value": 0.9, "method": "ks"}
 	verdict(given("/drift/columns/dep_delay", column), settings) == denies({rule})
@@ -127,6 +133,7 @@ test_prediction_drift_is_judged if {
 test_prediction_drift_alone_needs_no_columns if {
 	leanml := {"thresholds": {"drift.prediction": {"max": 0.1}}}
 	verdict({"drift": {"prediction": 0.1}}, leanml) == passes
+	verdict({"drift": {"prediction": 0.1, "columns": {"a": {}}}}, leanml) == passes
 	verdict({"drift": {"prediction": 2.5}}, {"thresholds": {"drift.prediction": {"max": 3}}}) == passes
 }
 
@@ -288,5 +295,58 @@ test_a_failed_assert_of_a_soft_test_warns if {
 	soft := json.patch(asserted(false), [{"op": "add", "path": "/checks", "value": [{"id": "tests.mine", "severity": "warning"}]}])
 	verdict(soft, unlimited) == warns({rule})
 	verdict(soft, object.union(unlimited, {"severity": {"tests.mine": "error"}})) == denies({rule})
+	parametrized := json.patch(asserted(false), [{
+		"op": "replace", "path": sprintf("/measurements/%s/check", [check_id]),
+		"value": "tests.mine[a]",
+	}])
+	verdict(parametrized, object.union(unlimited, {"severity": {"tests.mine": "warning"}})) == warns({rule})
+	verdict(parametrized, object.union(unlimited, {"severity": {"tests.mine": "error"}})) == denies({rule})
 	verdict(asserted(false), object.union(unlimited, {"waived": {rule: {"reason": "known"}}})) == waives({rule})
+}
+
+test_what_is_waived_does_not_warn if {
+	leanml := object.union(missed, {"severity": {limit_id: "warning"}, "waived": {rule: {"reason": "known"}}})
+	verdict(good, leanml) == waives({rule})
+}
+
+test_neither_excuses_an_unknown_bound_or_an_assert_without_result if {
+	excuses := {"waived": {rule: {"reason": "known"}}, "severity": {limit_id: "warning", "tests.mine": "warning"}}
+	verdict(good, object.union(setting(limit_path, {"most": 1}), excuses)) == denies({rule})
+	verdict(asserted(null), object.union(unlimited, excuses)) == denies({rule})
+}
+
+# Were `deny` empty by some fault, allow would still want to see that all is well.
+test_nothing_passes_by_not_being_denied if {
+	every document in [{}, given(value_path, null), without(value_path)] {
+		not drift.allow with input as document with data.leanml as settings with data.gate.drift.deny as set()
+	}
+	not drift.allow with input as good with data.leanml as missed with data.gate.drift.deny as set()
+	not drift.allow with input as good with data.leanml as {} with data.gate.drift.deny as set()
+	drift.allow with input as good with data.leanml as settings with data.gate.drift.deny as set()
+}
+
+said(document, leanml) := lines if {
+	lines := {each.msg | some each in drift.deny} with input as document with data.leanml as leanml
+}
+
+test_messages if {
+	said(good, missed) == {sprintf("%s is 0.5; the limit is <= 0.4", [check_id])}
+	said(ends(0.4, 0.6), by_bound({"min": 0.5})) == {sprintf(
+		"%s is 0.5, its interval 0.4 to 0.6; all of it must be >= 0.5",
+		[check_id],
+	)}
+	said(asserted(false), unlimited) == {sprintf("%s is 0.5; a test asked for something else", [check_id])}
+	said(good, setting(limit_path, {})) == {sprintf("no usable limit for %s: add it under `checks:`", [check_id])}
+}
+
+test_every_denial_has_a_rule_a_path_and_a_message if {
+	every document in [{}, good, given(value_path, null), without(value_path)] {
+		denied := drift.deny with input as document with data.leanml as missed
+		every violation in denied {
+			object.keys(violation) == {"rule", "path", "msg"}
+			startswith(violation.rule, "drift.")
+			violation.path != ""
+			violation.msg != ""
+		}
+	}
 }

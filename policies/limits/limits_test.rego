@@ -173,7 +173,7 @@ test_an_id_that_only_begins_alike_is_another if {
 
 # Judged by the end of the interval.
 
-by_bound(bounds) := {"thresholds": object.union(limit, {"quality.accuracy": bounds}), "judge": {"quality.accuracy": "bound"}}
+by_bound(bounds) := object.union(bounded(bounds), {"judge": {"quality.accuracy": "bound"}})
 
 test_the_bound_must_clear if {
 	verdict(good, by_bound({"min": 0.88})) == passes
@@ -261,7 +261,8 @@ test_a_passed_assert_does_not_hide_a_missed_limit if {
 }
 
 test_a_failed_assert_counts_beside_a_limit_that_holds if {
-	odd := measured("quality.accuracy", {"value": 0.9, "comparator": ">=", "threshold": 0.85, "passed": false})
+	failed := {"value": 0.9, "comparator": ">=", "threshold": 0.85, "passed": false, "check": "quality.accuracy"}
+	odd := measured("quality.accuracy", failed)
 	verdict(odd, settings) == denies({"limits.quality.accuracy"})
 }
 
@@ -392,4 +393,139 @@ test_a_comparison_that_was_made_counts_in_a_first_release if {
 	leanml := {"thresholds": {"comparison.f1_score": {"min": 0.02}}, "first_release": true}
 	made := json.patch(measured("comparison.f1_score", {"value": 0.01}), [{"op": "remove", "path": "/champion"}])
 	verdict(made, leanml) == denies({"limits.comparison.f1_score"})
+}
+
+test_a_first_release_needs_all_else if {
+	leanml := object.union(settings, {"first_release": true})
+	alone := json.patch(without("quality.accuracy"), [{"op": "remove", "path": "/champion"}])
+	verdict(alone, leanml) == denies({"limits.quality.accuracy"})
+}
+
+test_a_measurement_goes_before_the_number_at_its_path if {
+	leanml := {"thresholds": {"budget.training_minutes": {"max": 2}}}
+	verdict(measured("budget.training_minutes", {"value": 3}), leanml) == denies({"limits.budget.training_minutes"})
+	verdict(measured("budget.training_minutes", null), leanml).allow == false
+}
+
+test_what_is_waived_does_not_warn if {
+	leanml := object.union(waiver("limits.quality.accuracy"), {"severity": {"quality.accuracy": "warning"}})
+	verdict(accuracy(0.8), leanml) == object.union(passes, {"waived": {"limits.quality.accuracy"}})
+}
+
+test_neither_excuses_a_test_without_result_or_an_unknown_bound if {
+	excuses := object.union(waiver("limits.mine.latency"), {"severity": {"tests.latency": "warning"}})
+	odd := measured("mine.latency", {"value": 1, "comparator": "<", "threshold": 20, "passed": null, "check": "tests.latency"})
+	verdict(odd, excuses) == denies({"limits.mine.latency"})
+	unknown := object.union(waiver("limits.quality.accuracy"), {"thresholds": {"quality.accuracy": {"most": 1}}})
+	verdict(good, unknown) == denies({"limits.quality.accuracy"})
+}
+
+test_one_end_of_an_interval_is_enough_for_one_bound if {
+	every high in [null, "x", []] {
+		verdict(measured("quality.accuracy", {"value": 0.9, "low": 0.88, "high": high}), by_bound({"min": 0.88})) == passes
+	}
+	every low in [null, "x", []] {
+		verdict(measured("quality.accuracy", {"value": 0.9, "low": low, "high": 0.92}), by_bound({"max": 0.92})) == passes
+	}
+	verdict(measured("quality.accuracy", {"value": 0.9, "low": 0.9, "high": 0.9}), by_bound({"min": 0.9})) == passes
+}
+
+test_ranges if {
+	every id, ends in {
+		"data_quality.rows": [0, 1e300], "data_quality.schema": [0, 1e300],
+		"drift.prediction": [0, 1e300], "drift.share": [0, 1],
+		"fairness.demographic_parity_deviation": [0, 1e300], "fairness.demographic_parity_difference": [0, 1],
+		"fairness.demographic_parity_ratio": [0, 1], "fairness.equalized_odds_difference": [0, 1],
+		"lineage.training_age_days": [0, 36500], "mine": [-1e300, 1e300],
+		"quality.accuracy": [0, 1], "quality.brier_score": [0, 2], "quality.f1_score": [0, 1],
+		"quality.log_loss": [0, 1e300], "quality.mae": [0, 1e300], "quality.precision": [0, 1],
+		"quality.r2": [-1e300, 1], "quality.recall": [0, 1], "quality.rmse": [0, 1e300], "quality.roc_auc": [0, 1],
+	} {
+		leanml := {"thresholds": {id: {"min": -1e305, "max": 1e305}}}
+		part := sprintf("%s[a]", [id])
+		outside := [ends[0] - 0.001, -1e301, ends[1] + 0.001, 1e301]
+		every value in ends {
+			verdict({"measurements": {id: {"value": value}}}, leanml) == passes
+			verdict({"measurements": {part: {"value": value}}}, leanml) == passes
+		}
+		every value in [each | some each in outside; far(each, ends)] {
+			verdict({"measurements": {id: {"value": value}}}, leanml) == denies({sprintf("limits.%s", [id])})
+			verdict({"measurements": {part: {"value": value}}}, leanml) == denies({sprintf("limits.%s", [part])})
+		}
+	}
+}
+
+far(value, ends) if value < ends[0]
+
+far(value, ends) if value > ends[1]
+
+# What a person reads, and where it points.
+
+said(document, leanml) := lines if {
+	lines := {[each.path, each.msg] | some each in limits.deny} with input as document with data.leanml as leanml
+}
+
+test_messages if {
+	at := `measurements["quality.accuracy"].value`
+	said(accuracy(0.8), settings) == {[at, "quality.accuracy is 0.8; the limit is >= 0.85"]}
+	said(accuracy(85), settings) == {[at, "quality.accuracy is 85, outside of 0 to 1"]}
+	said(accuracy("0.9"), settings) == {[at, "quality.accuracy has no value, or one that is no number"]}
+	said(good, bounded({"least": 1})) == {[
+		at,
+		"no usable limit for quality.accuracy: give it min, max, above or below, and a number",
+	]}
+	said(good, object.union(settings, {"judge": {"quality.accuracy": "x"}})) == {[
+		at,
+		"quality.accuracy is to be judged by x: use point or bound",
+	]}
+	said(accuracy(0.9), by_bound({"min": 0.85})) == {[
+		at,
+		"quality.accuracy is judged by its bound, and has no interval with low <= high",
+	]}
+	said(good, by_bound({"min": 0.89})) == {[
+		at,
+		"quality.accuracy is 0.9, its interval 0.88 to 0.92; all of it must be >= 0.89",
+	]}
+	said(without("quality.accuracy"), settings) == {[
+		`measurements["quality.accuracy"]`,
+		"quality.accuracy has a limit and was not measured: add the check, or record the value",
+	]}
+	said(measured("quality.accuracy", 1), bounded({"min": 0})) == {
+		[`measurements["quality.accuracy"]`, "the measurement quality.accuracy is no object"],
+		[
+			`measurements["quality.accuracy"]`,
+			"quality.accuracy has a limit and was not measured: add the check, or record the value",
+		],
+	}
+}
+
+test_messages_of_tests if {
+	at := `measurements["mine.latency"].passed`
+	failed := measured("mine.latency", {"value": 30, "comparator": "<", "threshold": 20, "passed": false})
+	said(failed, settings) == {[at, "mine.latency is 30; a test asked for < 20"]}
+	said(measured("mine.latency", {"value": 30, "threshold": 20}), settings) == {[
+		at,
+		"mine.latency was compared, and does not say whether it passed",
+	]}
+	said(measured("mine.latency", {"passed": false}), settings) == {[at, "mine.latency is ?; a test asked for ? ?"]}
+}
+
+test_every_denial_has_a_rule_a_path_and_a_message if {
+	every document in [{}, accuracy(0.8), accuracy(null), without("quality.accuracy"), measured("x", 1)] {
+		violations := limits.deny with input as document with data.leanml as settings
+		every violation in violations {
+			object.keys(violation) == {"rule", "path", "msg"}
+			startswith(violation.rule, "limits.")
+			violation.path != ""
+			violation.msg != ""
+		}
+	}
+}
+
+# Were `deny` empty by some fault, allow would still want to see that all is well.
+test_nothing_passes_by_not_being_denied if {
+	every document in [{}, without("quality.accuracy"), accuracy(0.8), accuracy(null), accuracy(85)] {
+		not limits.allow with input as document with data.leanml as settings with data.gate.limits.deny as set()
+	}
+	limits.allow with input as good with data.leanml as settings with data.gate.limits.deny as set()
 }

@@ -211,3 +211,34 @@ test_severity_of_a_check_does_not_soften_an_approval if {
 	leanml := object.union(settings, {"severity": {"quality.accuracy": "warning"}})
 	verdict(given("/metrics/accuracy", 0.8), leanml) == denies({"model_approval.quality.accuracy"})
 }
+
+test_a_waiver_does_not_excuse_an_unknown_bound if {
+	leanml := object.union(bounded("quality.accuracy", {"most": 1}), {"waived": {"model_approval.quality.accuracy": {}}})
+	verdict(good, leanml) == denies({"model_approval.quality.accuracy"})
+}
+
+test_the_ends_of_a_range_are_in_it if {
+	verdict(given("/metrics/accuracy", 1), settings) == passes
+	verdict(given("/metrics/f1_score", 1), settings) == passes
+	verdict(given("/bias/demographic_parity", 1), bounded("fairness.demographic_parity_difference", {"max": 1})) == passes
+	verdict(given("/metrics/accuracy", 0), bounded("quality.accuracy", {"min": 0})) == passes
+	verdict(given("/training_date", "2026-11-23T22:10:04Z"), bounded("lineage.training_age_days", {"min": 0})) == passes
+}
+
+test_messages if {
+	said(given("/metrics/accuracy", 0.8)) == {["metrics.accuracy", "quality.accuracy is 0.8; the limit is >= 0.85"]}
+	said(given("/metrics/accuracy", 85)) == {["metrics.accuracy", "metrics.accuracy is 85, outside of 0 to 1"]}
+	said(without("/training_date")) == {["training_date", "training_date is absent or of the wrong type"]}
+}
+
+said(document) := lines if {
+	lines := {[each.path, each.msg] | some each in model_approval.deny} with input as document with data.leanml as settings
+}
+
+# Were `deny` empty by some fault, allow would still want to see that all is well.
+test_nothing_passes_by_not_being_denied if {
+	every document in [{}, without("/training_date"), given("/metrics/accuracy", 0.8), given("/metrics/accuracy", 85)] {
+		not model_approval.allow with input as document with data.leanml as settings with data.gate.model_approval.deny as set()
+	}
+	model_approval.allow with input as good with data.leanml as settings with data.gate.model_approval.deny as set()
+}

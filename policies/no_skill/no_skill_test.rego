@@ -154,3 +154,27 @@ test_odd_data_changes_nothing if {
 		verdict(metric_is("accuracy", 0.7), leanml) == denies({"no_skill.quality.accuracy"})
 	}
 }
+
+test_a_perfect_model_passes if {
+	every metric in higher {
+		verdict(metric_is(metric, 1), {}) == passes
+	}
+	every metric in lower {
+		verdict(metric_is(metric, 0), {}) == passes
+	}
+}
+
+test_messages if {
+	said := {[each.path, each.msg] | some each in no_skill.deny} with input as metric_is("accuracy", 0.7)
+	said == {["metrics.accuracy", "accuracy is 0.7; a constant answer reaches 0.7"]}
+	absent := {[each.path, each.msg] | some each in no_skill.deny} with input as metric_is("accuracy", null)
+	absent == {["metrics.accuracy", "accuracy or its no-skill baseline is absent, of the wrong type or out of its range"]}
+}
+
+# Were `deny` empty by some fault, allow would still want to see that all is well.
+test_nothing_passes_by_not_being_denied if {
+	every document in [{}, metric_is("accuracy", 0.7), metric_is("accuracy", null), baseline_is("accuracy", null)] {
+		not no_skill.allow with input as document with data.leanml as {} with data.gate.no_skill.deny as set()
+	}
+	no_skill.allow with input as good with data.leanml as {} with data.gate.no_skill.deny as set()
+}

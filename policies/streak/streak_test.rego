@@ -133,3 +133,11 @@ test_a_waiver_does_not_excuse_what_is_absent if {
 test_severity_is_no_excuse if {
 	verdict(runs(2), object.union(settings, {"severity": {"history.streak": "warning"}})) == short
 }
+
+# Were `deny` empty by some fault, allow would still want to see that all is well.
+test_nothing_passes_by_not_being_denied if {
+	every document in [{}, runs(2), without("/run_id"), without("/history/counted")] {
+		not streak.allow with input as document with data.leanml as settings with data.gate.streak.deny as set()
+	}
+	streak.allow with input as good with data.leanml as settings with data.gate.streak.deny as set()
+}
