@@ -10,7 +10,7 @@ from enum import Enum, StrEnum
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_leanml.errors import ConfigError, MeasurementError, UndecidedError
@@ -108,12 +108,14 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(VALUES)
 def test_what_is_written_is_read_again(value):
     assert load_json(dump_json(value), file="x") == value
     assert load_json(dump_json(value, indent=None), file="x") == value
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.text())
 def test_any_text_is_read_as_json_reads_it_or_refused(text):
     try:

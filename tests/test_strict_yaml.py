@@ -8,11 +8,11 @@ import time
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_leanml.errors import ConfigError
-from pytest_leanml.strict import load_yaml
+from pytest_leanml.strict_yaml import load_yaml
 
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{name}: &{name} [{','.join(['*' + before] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
@@ -201,12 +201,14 @@ PLAIN = st.recursive(
 )
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(PLAIN)
 def test_json_in_quotes_is_read_alike(value):
     text = json.dumps(value, ensure_ascii=True)
     assert load_yaml(text, file="x").value == json.loads(text)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.text())
 def test_any_text_is_read_or_refused(text):
     try:
@@ -216,6 +218,7 @@ def test_any_text_is_read_or_refused(text):
     assert not isinstance(value, float) or math.isfinite(value)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.text("0123456789.eE+-_:xob ", max_size=8))
 def test_a_number_is_read_as_yaml_1_1_or_1_2_has_it(text):
     try:

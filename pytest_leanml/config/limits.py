@@ -151,11 +151,8 @@ class LimitSection(Bounds, Judging):
 
     @field_validator("method")
     @classmethod
-    def _not_built(cls, value: str | None) -> None:
-        if value is not None:
-            raise fault(
-                f"method: {value}", "no method yet: each metric names its own in the evidence", "remove the key"
-            )
+    def _not_built(cls, value: str) -> str:
+        raise fault(f"method: {value}", "no method yet: each metric names its own in the evidence", "remove the key")
 
 
 class ComparisonSection(Judging):

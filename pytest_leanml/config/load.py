@@ -13,7 +13,7 @@ from pytest_leanml.config.schema import names_at
 from pytest_leanml.digest import digest_bytes
 from pytest_leanml.errors import ConfigError
 from pytest_leanml.strict import read_bytes, shorten
-from pytest_leanml.strict_yaml import MAX_YAML_BYTES, load
+from pytest_leanml.strict_yaml import MAX_YAML_BYTES, load_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -52,7 +52,7 @@ def load_config(path: Path | str) -> Config:
     """
     file = Path(path)
     data = read_bytes(file, limit=MAX_YAML_BYTES)
-    document = load(data, file=file)
+    document = load_yaml(data, file=file)
     _check_version(document, file)
     try:
         config = Config.model_validate(document.value)
