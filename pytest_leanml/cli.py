@@ -140,7 +140,7 @@ def _add_approve(commands: Commands) -> None:
 
 
 def _approve(arguments: argparse.Namespace) -> int:
-    from pytest_leanml.registry.commands import approve
+    from pytest_leanml.deploy.commands import approve
 
     sys.stdout.write(approve(arguments.uri, arguments.by, arguments.config, arguments.registry) + "\n")
     return 0
@@ -168,7 +168,7 @@ def _add_history(commands: Commands) -> None:
 
 
 def _history(arguments: argparse.Namespace) -> int:
-    from pytest_leanml.registry.commands import history
+    from pytest_leanml.deploy.commands import history
 
     sys.stdout.write(history(arguments.model, arguments.config, arguments.registry))
     return 0
@@ -184,7 +184,7 @@ def _add_rollback(commands: Commands) -> None:
 
 
 def _rollback(arguments: argparse.Namespace) -> int:
-    from pytest_leanml.deploy.rollback import rollback
+    from pytest_leanml.deploy.commands import rollback
 
     text = rollback(arguments.model, arguments.to, arguments.environment, arguments.config, arguments.registry)
     sys.stdout.write(text + "\n")

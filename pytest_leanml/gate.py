@@ -209,6 +209,7 @@ def _plain(ref: Any) -> dict[str, Any] | None:
         "uri": ref.uri,
         "source": ref.source,
         "training_date": ref.training_date,
+        "predictions": str(ref.predictions) if ref.predictions is not None else None,
     }
 
 

@@ -123,6 +123,8 @@ def digests(config: Config | None, subjects: Subjects, policies: tuple[Path, ...
     for role, ref in (("candidate", subjects.candidate), ("champion", subjects.champion)):
         if ref is not None:
             found[f"the {role}'s artifact"] = _digest(ref.artifact)
+        if ref is not None and ref.predictions is not None:
+            found["the predictions"] = _digest(ref.predictions)
     for name, path in data_paths(config).items():
         found[f"the {name} data"] = _digest(path)
     return found

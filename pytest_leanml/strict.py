@@ -1,4 +1,4 @@
-"""Strict JSON and YAML, and files that are written whole or not at all.
+"""Strict JSON, and files that are written whole or not at all.
 
 JSON as most parsers read it lets a gate be fooled: ``NaN`` and ``1e999`` become floats, of two equal keys the last one
 wins, an integer loses digits in another language. All of that is refused here, with its place.
@@ -13,12 +13,9 @@ import os
 import re
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_leanml.errors import ConfigError, MeasurementError, UndecidedError
-
-if TYPE_CHECKING:
-    from pytest_leanml.strict_yaml import YamlDocument
 
 MAX_DEPTH = 64
 MAX_JSON_BYTES = 10 * 2**20
@@ -273,14 +270,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def load_yaml(text: str | bytes, *, file: Path | str) -> YamlDocument:
-    """Read strict YAML: see ``pytest_leanml.strict_yaml``, imported only here, since most runs read JSON only.
-
-    Raises:
-        ConfigError: naming file, line and column.
-    """
-    from pytest_leanml import strict_yaml
-
-    return strict_yaml.load(text, file=file)

@@ -72,7 +72,7 @@ class YamlDocument:
         return self.places.get(path)
 
 
-def load(text: str | bytes, *, file: Path | str) -> YamlDocument:
+def load_yaml(text: str | bytes, *, file: Path | str) -> YamlDocument:
     """Read one strict YAML document; an empty one has the value None.
 
     Raises:

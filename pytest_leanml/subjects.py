@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_leanml.errors import GateUsageError
-from pytest_leanml.registry.refs import is_registry_uri
-from pytest_leanml.registry.store import Registry
+from pytest_leanml.registry import Registry, is_registry_uri
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,6 +65,8 @@ def find_subjects(  # noqa: PLR0913 - what decides which models they are
     uri = candidate or model.candidate
     if uri is None:
         uri = str(predictions) if predictions is not None else f"models:/{model.name}@candidate"
+    if model.name is None:
+        return Subjects(registry.fetch(_located(uri, config.root), into / "candidate", predictions=predictions))
     judged = registry.fetch(_located(uri, config.root), into / "candidate", predictions=predictions)
     promotable = judged.version is not None and judged.name == model.name
     if not (promotable or compares or champion or model.champion):

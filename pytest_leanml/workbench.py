@@ -35,6 +35,7 @@ class Subject:
         artifact: the private copy.
         digest: what it must have.
         source: registry, run, file or predictions.
+        predictions: private copy of the file that is judged instead of loading the model.
         training_date: RFC 3339 time, None when unknown.
     """
 
@@ -42,16 +43,18 @@ class Subject:
     digest: str
     source: str
     training_date: str | None
+    predictions: Path | None = None
 
     @classmethod
     def of(cls, ref: ModelRef) -> Subject:
         """Take over what matters from a resolved model."""
-        return cls(ref.artifact, ref.digest, ref.source, ref.training_date)
+        return cls(ref.artifact, ref.digest, ref.source, ref.training_date, ref.predictions)
 
     @classmethod
     def read(cls, plain: Mapping[str, Any]) -> Subject:
         """Read it from the supervisor's context."""
-        return cls(Path(plain["artifact"]), plain["digest"], plain["source"], plain["training_date"])
+        predictions = Path(plain["predictions"]) if plain["predictions"] else None
+        return cls(Path(plain["artifact"]), plain["digest"], plain["source"], plain["training_date"], predictions)
 
 
 @dataclass(slots=True)
@@ -84,7 +87,7 @@ class Workbench:
         found = self._found()[0]
         if found is None:
             raise ConfigError("there is no candidate", "`model:` in leanml.yaml, or a fixture named candidate")
-        return self._load(found, "candidate")
+        return self._load(found)
 
     def champion(self) -> Predictor | None:
         """Load the champion; None where there is none.
@@ -93,7 +96,7 @@ class Workbench:
             SourceError: it cannot be loaded.
         """
         found = self._found()[1]
-        return None if found is None else self._load(found, "champion")
+        return None if found is None else self._load(found)
 
     def frame(self, name: str) -> Any:
         """Read the table train, evaluation or production; None where it is not declared.
@@ -171,14 +174,13 @@ class Workbench:
         data = self.config.data
         return (*([data.target] if data.target else []), *data.ids)
 
-    def _load(self, subject: Subject, role: str) -> Predictor:
+    def _load(self, subject: Subject) -> Predictor:
         model = self.config.model if self.config is not None else None
-        if role == "candidate" and model is not None and model.predictions and self.config is not None:
+        if subject.predictions is not None and model is not None and self.config is not None:
             return load_predictions(
-                subject.artifact if subject.source == "predictions" else self.config.resolve(model.predictions),
+                subject.predictions,
                 columns={"prediction": model.columns.prediction, "score": model.columns.score},
                 ids=self.config.data.ids,
-                digest=subject.digest if subject.source == "predictions" else None,
             )
         return load_model(
             subject.artifact,

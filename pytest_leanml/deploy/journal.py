@@ -134,34 +134,39 @@ def _entry(row: Row[tuple[int, str, str, str, str, str, str, str]]) -> Entry:
 def _engine(url: str) -> Engine:
     try:
         parsed = make_url(url)
-        if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
-            raise ArgumentError("unsupported")
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
         seconds = {"timeout": 10} if parsed.get_backend_name() == "sqlite" else {"connect_timeout": 10}
-        return create_engine(parsed, connect_args=seconds)
+        engine = create_engine(parsed, connect_args=seconds)
     except (ArgumentError, NoSuchModuleError):
-        raise GateUsageError(
-            "store.journal is not a URL that can be used",
-            "sqlite:///path, or postgresql://user@host/database",
-            "correct `store.journal:` in leanml.yaml",
-        ) from None
+        raise _unusable() from None
     except ModuleNotFoundError as error:
         raise GateUsageError(
             f"store.journal needs the module {error.name}",
             "psycopg for PostgreSQL",
             "python -m pip install 'pytest-leanml[postgres]'",
         ) from None
+    if engine.dialect.name not in {"sqlite", "postgresql"}:
+        raise _unusable()
+    return engine
 
 
-def journal_url(config: Config, registry_uri: str) -> tuple[str, str | None]:
+def _unusable() -> GateUsageError:
+    return GateUsageError(
+        "store.journal is not a URL that can be used",
+        "sqlite:///path, or postgresql://user@host/database",
+        "correct `store.journal:` in leanml.yaml",
+    )
+
+
+def journal_url(config: Config | None, registry_uri: str) -> tuple[str, str | None]:
     """Return the journal's URL, and a warning where it is on this machine alone.
 
     Args:
         config: leanml.yaml.
         registry_uri: URI of the registry, beside which the default lies when it is a SQLite file.
     """
-    if config.store.journal:
+    if config is not None and config.store.journal:
         return config.store.journal, None
     if registry_uri.startswith("sqlite:///"):
         return f"sqlite:///{Path(registry_uri.removeprefix('sqlite:///')).with_name('leanml.db')}", None

@@ -7,7 +7,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from pytest_leanml.errors import ConfigError, LeanmlError, SourceError
-from pytest_leanml.strict import load_json, load_yaml
+from pytest_leanml.strict import load_json
+from pytest_leanml.strict_yaml import load_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
