@@ -1,0 +1,202 @@
+"""The gain of a candidate over a champion on the same rows, with an interval that knows they are the same rows.
+
+Two models err on the same hard rows, so their difference is known far better than two separate intervals suggest.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_leanml.errors import InconclusiveError, MeasurementError
+from pytest_leanml.stats.estimate import Estimate
+from pytest_leanml.stats.influence import influence_of
+from pytest_leanml.stats.intervals import critical_t
+from pytest_leanml.stats.joint import accuracy_limits, bootstrap_limits, joint_cells
+from pytest_leanml.stats.probabilities import codes_of
+from pytest_leanml.stats.quality import Needs, measure, metric_for
+from pytest_leanml.vocabulary import Task
+
+if TYPE_CHECKING:
+    from pytest_leanml.stats.intervals import Limits
+    from pytest_leanml.stats.samples import IntArray, Sample
+
+
+@dataclass(frozen=True, slots=True)
+class _Gain:
+    """What is asked for.
+
+    Attributes:
+        metric: its name.
+        ours: the candidate's value.
+        theirs: the champion's value.
+        sign: 1 where higher is better, else -1.
+        relative: divided by the champion's value.
+        confidence: two-sided level.
+    """
+
+    metric: str
+    ours: float
+    theirs: float
+    sign: int
+    relative: bool
+    confidence: float
+
+    @property
+    def value(self) -> float:
+        """The gain; positive where the candidate is better."""
+        return self.sign * (self.ours - self.theirs) / (self.theirs if self.relative else 1.0)
+
+    @property
+    def slopes(self) -> tuple[float, float]:
+        """How much the gain moves with the candidate's value, and with the champion's."""
+        if not self.relative:
+            return float(self.sign), -float(self.sign)
+        return self.sign / self.theirs, -self.sign * self.ours / self.theirs**2
+
+
+def gain(  # noqa: PLR0913 - keyword only
+    metric: str,
+    candidate: Sample,
+    champion: Sample,
+    *,
+    relative: bool = False,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Estimate:
+    """Return how much better the candidate is than the champion; positive where it is better.
+
+    ``interval`` names the method:
+
+    - accuracy: "newcombe-paired", see ``joint.newcombe_paired``; relative: "paired-bootstrap".
+    - precision, recall, f1_score: "paired-bootstrap", see ``joint.bootstrap_limits``; multiclass: of their plain means.
+    - roc_auc: "paired-delong" (DeLong, DeLong and Clarke-Pearson 1988, Biometrics 44, 837-845), with Student's t of
+      the rarest class; multiclass: of the plain mean of each class against the rest, rows drawn at large.
+    - log_loss, brier_score, mae: "paired-t" on the differences row by row.
+    - rmse, r2: "paired-delta", Student's t on what each row moves the metric by, to first order.
+    - the last two lines, relative: "paired-delta", by the slopes of the quotient.
+
+    Where the models differ alike in every row, t would give an interval of width zero. A bounded metric then gets
+    "binomial-bound": with the confidence asked for, at most a share 1 - ((1 - confidence) / 2) ** (1 / n) of rows can
+    differ from those seen, by no more than the metric allows. An unbounded one (mae, rmse, r2) gets no interval; nor
+    does an RMSE of exactly 0, nor a bootstrap in which more than 5 % of the resamples are undefined.
+
+    Args:
+        metric: a key of ``quality.METRICS``.
+        candidate: the new model's answers.
+        champion: the present model's, on the same rows in the same order.
+        relative: divide the gain by the champion's value.
+        confidence: two-sided level.
+        seed: of the resampling; the same seed gives the same interval.
+
+    Returns:
+        The gain in the metric's unit, "1" when relative; details: candidate and champion (their values).
+
+    Raises:
+        InconclusiveError: the metric is undefined for either model, or relative to a champion's value not above 0.
+        MeasurementError: not the same rows, tasks or positive labels; the metric does not fit them; not finite.
+    """
+    facts = metric_for(metric, candidate)
+    _demand_same(candidate, champion)
+    ours, theirs = (measure(metric, each, confidence=confidence).value for each in (candidate, champion))
+    if relative and not theirs > 0:
+        raise InconclusiveError(
+            f"a gain in {metric} relative to the champion's {theirs:.6g}",
+            "a champion's value above 0",
+            "use relative: false",
+        )
+    asked = _Gain(metric, ours, theirs, 1 if facts.higher_is_better else -1, relative, confidence)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if facts.needs is Needs.LABELS:
+            limits, method = _label_limits(asked, candidate, champion, seed)
+        else:
+            limits, method = _row_limits(asked, candidate, champion)
+    return _estimate(asked, limits, method, len(candidate), unit="1" if relative else facts.unit)
+
+
+def _estimate(asked: _Gain, limits: Limits | None, method: str | None, n: int, *, unit: str) -> Estimate:
+    details = {"candidate": asked.ours, "champion": asked.theirs}
+    _demand_finite(asked.metric, asked.value, *(limits or ()))
+    if limits is None:
+        return Estimate(asked.value, n, confidence=asked.confidence, unit=unit, details=details)
+    # Percentiles need not hold the value itself; widening them to it can only make them more careful.
+    low, high = min(limits[0], asked.value), max(limits[1], asked.value)
+    return Estimate(asked.value, n, low, high, method, asked.confidence, unit, details=details)
+
+
+def _label_limits(asked: _Gain, candidate: Sample, champion: Sample, seed: int) -> tuple[Limits | None, str]:
+    truth, ours = codes_of(candidate), _labels(candidate)
+    theirs = _translation(candidate, champion)[_labels(champion)]
+    cells = joint_cells(truth, ours, theirs)
+    if asked.metric == "accuracy" and not asked.relative:
+        return accuracy_limits(cells, asked.confidence), "newcombe-paired"
+    labels = _averaged(candidate, truth, ours), _averaged(candidate, truth, theirs)
+    limits = bootstrap_limits(
+        asked.metric, cells, labels, relative=asked.relative, confidence=asked.confidence, seed=seed
+    )
+    return limits, "paired-bootstrap"
+
+
+def _averaged(sample: Sample, truth: IntArray, given: IntArray) -> IntArray:
+    """Return the classes that a metric is the mean over: the positive one, or all that truth or answers have."""
+    if sample.task is Task.BINARY:
+        return np.array([sample.classes.index(sample.positive)], dtype=np.intp)
+    return np.union1d(truth, given)
+
+
+def _row_limits(asked: _Gain, candidate: Sample, champion: Sample) -> tuple[Limits | None, str]:
+    influence = influence_of(asked.metric, candidate, champion)
+    if influence is None:
+        return None, ""
+    error, blind = influence.error(asked.slopes), influence.blind(asked.slopes, asked.confidence)
+    if not math.isfinite(blind):
+        return None, ""
+    if error is None:
+        return (asked.value - blind, asked.value + blind), "binomial-bound"
+    margin = critical_t(asked.confidence, influence.known - 1) * error + blind
+    method = "paired-delta" if asked.relative and influence.method == "paired-t" else influence.method
+    return (asked.value - margin, asked.value + margin), method
+
+
+def _labels(sample: Sample) -> IntArray:
+    if sample.pred_codes is None:
+        raise MeasurementError("no predicted labels", "a classification sample with y_pred")
+    return sample.pred_codes
+
+
+def _translation(candidate: Sample, champion: Sample) -> IntArray:
+    """Return the candidate's code of each of the champion's classes; one that it lacks gets a code of its own."""
+    places = {label: code for code, label in enumerate(dict.fromkeys([*candidate.classes, *champion.classes]))}
+    return np.array([places[label] for label in champion.classes], dtype=np.intp)
+
+
+def _demand_same(candidate: Sample, champion: Sample) -> None:
+    """Refuse to compare different questions, or answers to different rows."""
+    if candidate.task is not champion.task or candidate.positive != champion.positive:
+        raise MeasurementError(
+            f"a {candidate.task} candidate (positive: {candidate.positive!r}) beside a {champion.task} champion "
+            f"(positive: {champion.positive!r})",
+            "one task and one positive label",
+        )
+    if not _same_rows(candidate, champion):
+        raise MeasurementError(
+            f"{len(candidate)} rows for the candidate and {len(champion)} for the champion, with other true values",
+            "the same rows in the same order",
+            "let both models answer one frame",
+        )
+
+
+def _same_rows(candidate: Sample, champion: Sample) -> bool:
+    if candidate.true_codes is None or champion.true_codes is None:
+        return np.array_equal(candidate.y_true, champion.y_true)
+    return np.array_equal(candidate.true_codes, _translation(candidate, champion)[champion.true_codes])
+
+
+def _demand_finite(metric: str, *values: float) -> None:
+    if not all(map(math.isfinite, values)):
+        raise MeasurementError(
+            f"the gain in {metric} is not finite", "values whose squares fit a float", "rescale the target"
+        )
