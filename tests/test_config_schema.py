@@ -11,7 +11,8 @@ import pytest_leanml
 from pytest_leanml.config import config_schema, load_config
 from pytest_leanml.config.schema import names_at
 from pytest_leanml.errors import ConfigError
-from pytest_leanml.strict import dump_json, load_json, load_yaml
+from pytest_leanml.strict import dump_json, load_json
+from pytest_leanml.strict_yaml import load_yaml
 
 PUBLISHED = Path(pytest_leanml.__file__).parent / "schema" / "leanml.schema.json"
 REWRITE = """write it anew: python -c 'from pytest_leanml.config import config_schema as schema; \\
