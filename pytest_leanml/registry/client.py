@@ -31,7 +31,7 @@ class Client:
     @cached_property
     def _mlflow(self) -> Any:
         """MLflow's client; the import takes a second, so that it waits for the first question."""
-        if self.location.kind == "sql":
+        if self.location.kind in {"sqlite", "sql"}:
             demand_database(self.location)
         from mlflow.tracking import MlflowClient
 
@@ -93,8 +93,6 @@ class Client:
         code = getattr(error, "error_code", None)
         if code in _UNKNOWN_USER:
             todo = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
-        elif "out-of-date database schema" in str(error):
-            todo = "back the database up, then run `mlflow db upgrade` on it"
         else:
             todo = "check that it is up and reachable, then run the gate again"
         return RegistryError(

@@ -200,5 +200,5 @@ def _odd(path: Path) -> GateUsageError:
 
 
 def _names(folder: Path) -> str:
-    names = sorted(each.name for each in folder.iterdir())[:10] if folder.is_dir() else []
+    names = sorted(each.name[:80] for each in folder.iterdir())[:10] if folder.is_dir() else []
     return ", ".join(map(repr, names)) or "nothing: that folder is empty"

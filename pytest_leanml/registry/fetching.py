@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 # Tags that are bookkeeping, MLflow's or ours, and no annotation of a person.
 _INTERNAL = ("mlflow.", "leanml.")
 _APPROVAL = ("by", "at", "digest")
-_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +181,8 @@ def _demand_run(client: Client, run_id: str) -> Any:
 
 
 def _logged(client: Client, run: Any, name: str | None) -> list[str]:
-    """Return where the models lie that a run logged, all of them or those of one name."""
+    """Return the locations of the models of one name that a run logged; without a name, their names."""
+    wanted = "artifact_location" if name else "name"
     found = pages(
         client,
         f"list the models of run {run.info.run_id}",
@@ -191,9 +191,11 @@ def _logged(client: Client, run: Any, name: str | None) -> list[str]:
             filter_string=f"source_run_id = '{run.info.run_id}'",
             page_token=token,
         ),
+        lambda each: (each.source_run_id, each.name, str(getattr(each, wanted))),
     )
-    mine = [each for each in found if each.source_run_id == run.info.run_id]
-    return [str(each.artifact_location if name else each.name) for each in mine if name in {None, each.name}]
+    return [
+        found_there for source, called, found_there in found if source == run.info.run_id and name in {None, called}
+    ]
 
 
 def _has(client: Client, root: str, path: str) -> bool:
@@ -240,8 +242,9 @@ def demand_ours(client: Client, location: str) -> None:
     parts, host = urlsplit(location), client.location.host
     if any(each in {".", ".."} for each in unquote(unquote(parts.path)).split("/")) or "\\" in location:
         raise _not_ours(location, "a location without ..")
-    if local_path(location) is not None and host and not host.startswith(_LOOPBACK):
-        raise _not_ours(location, f"a location that {host} serves itself")
+    local = local_path(location) is not None
+    if (local and client.location.elsewhere) or (not local and parts.scheme == "file"):
+        raise _not_ours(location, f"a location that {host or 'the registry'} serves itself")
     if parts.scheme in {"http", "https", "mlflow-artifacts"} and parts.netloc.rpartition("@")[2] not in {"", host}:
         raise _not_ours(location, f"a location at {host or 'this machine'}")
 

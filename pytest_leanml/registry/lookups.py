@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pytest_leanml.errors import GateUsageError
+from pytest_leanml.errors import GateUsageError, RegistryError
+from pytest_leanml.registry.reach import one_line
+from pytest_leanml.registry.refs import check_version, is_run, is_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pytest_leanml.registry.client import Client
+
+T = TypeVar("T")
 
 PAGE = 200
 MAX_PAGES = 50
@@ -45,8 +49,11 @@ def aliases_of(client: Client, name: str) -> dict[str, str] | None:
     Raises:
         RegistryError: no answer.
     """
-    found = client.find(f"read the model {name}", lambda mlflow: mlflow.get_registered_model(name))
-    return {str(key): str(value) for key, value in found[0].aliases.items()} if found else None
+    found = client.find(
+        f"read the model {name}",
+        lambda mlflow: {str(key): str(value) for key, value in mlflow.get_registered_model(name).aliases.items()},
+    )
+    return found[0] if found else None
 
 
 def demand_aliases(client: Client, name: str) -> dict[str, str]:
@@ -78,8 +85,9 @@ def names(client: Client) -> list[str]:
         client,
         "list its models",
         lambda mlflow, token: mlflow.search_registered_models(max_results=PAGE, page_token=token),
+        lambda each: one_line(each.name, 80),
     )
-    return sorted(str(each.name) for each in found)
+    return sorted(found)
 
 
 def versions(client: Client, name: str) -> list[Version]:
@@ -92,8 +100,10 @@ def versions(client: Client, name: str) -> list[Version]:
         client,
         f"list the versions of {name}",
         lambda mlflow, token: mlflow.search_model_versions(f"name='{name}'", max_results=PAGE, page_token=token),
+        _version,
     )
-    return sorted((_version(each) for each in found if each.name == name), key=lambda each: int(each.number))
+    mine = [each for each in found if each.name == name and is_version(each.number)]
+    return sorted(mine, key=lambda each: int(each.number))
 
 
 def demand_version(client: Client, name: str, number: str) -> Version:
@@ -103,16 +113,24 @@ def demand_version(client: Client, name: str, number: str) -> Version:
         GateUsageError: it is not there, with those that are; or its registration is not finished.
         RegistryError: no answer.
     """
-    found = client.find(f"read {name} {number}", lambda mlflow: mlflow.get_model_version(name, number))
+    found = client.find(f"read {name} {number}", lambda mlflow: _version(mlflow.get_model_version(name, number)))
     if found is None:
         demand_aliases(client, name)
         raise GateUsageError(
             f"no version {number} of {name}", f"one of {_numbers(client, name)}", "correct the version"
         )
-    version = _version(found[0])
+    version = found[0]
+    if (version.name, version.number) != (name, number):
+        raise RegistryError(
+            f"the registry answered with version {one_line(version.number)} of {one_line(version.name)}",
+            f"version {number} of {name}, which was asked for",
+            "do not trust this registry before someone has looked at it",
+        )
     if version.status != "READY":
         raise GateUsageError(
-            f"version {number} of {name} is {version.status}", "READY", "register it again, or wait until it is"
+            f"version {number} of {name} is {one_line(version.status, 40)}",
+            "READY",
+            "register it again, or wait until it is",
         )
     return version
 
@@ -126,13 +144,13 @@ def resolve_alias(client: Client, name: str, alias: str) -> str:
     """
     known = demand_aliases(client, name)
     if alias not in known:
-        listed = ", ".join(f"@{key} (version {value})" for key, value in sorted(known.items()))
+        listed = ", ".join(one_line(f"@{key} (version {value})", 80) for key, value in sorted(known.items()))
         raise GateUsageError(
             f"no alias {alias!r} of {name}",
             f"{listed or 'an alias; this model has none'}; its versions: {_numbers(client, name)}",
             f"set it with MLflow, or name a version as in models:/{name}/1",
         )
-    return known[alias]
+    return check_version(known[alias])
 
 
 def run_of(client: Client, run_id: str | None) -> Any | None:
@@ -147,30 +165,37 @@ def run_of(client: Client, run_id: str | None) -> Any | None:
     return found[0] if found and found[0].info.lifecycle_stage == "active" else None
 
 
-def pages(client: Client, what: str, ask: Callable[..., Any]) -> list[Any]:
+def pages(client: Client, what: str, ask: Callable[[Any, str | None], Any], read: Callable[[Any], T]) -> list[T]:
     """Collect all pages of a search.
 
     Args:
         client: the registry's client.
         what: the question in words.
-        ask: gets MLflow's client and ``token``.
+        ask: gets MLflow's client and the page's token.
+        read: takes what is needed from one entry.
 
     Raises:
-        RegistryError: no answer.
+        RegistryError: no answer, or one without an end.
     """
-    found: list[Any] = []
+    found: list[T] = []
     token: str | None = None
     for _ in range(MAX_PAGES):
-        page = client.ask(what, partial(ask, token=token))
-        found += page
-        token = page.token
+        entries, token = client.ask(what, partial(_page, token=token, ask=ask, read=read))
+        found += entries
         if not token:
-            break
-    return found
+            return found
+    raise RegistryError(f"the registry failed to {what}: more than {MAX_PAGES} pages", "a list that ends")
+
+
+def _page(
+    mlflow: Any, *, token: str | None, ask: Callable[[Any, str | None], Any], read: Callable[[Any], T]
+) -> tuple[list[T], str | None]:
+    page = ask(mlflow, token)
+    return [read(each) for each in page], page.token or None
 
 
 def _numbers(client: Client, name: str) -> str:
-    found = [each.number for each in versions(client, name)]
+    found = [one_line(each.number, 20) for each in versions(client, name)]
     return ", ".join(found[-10:]) or "none; this model has no versions"
 
 
@@ -179,7 +204,7 @@ def _version(found: Any) -> Version:
         name=str(found.name),
         number=str(found.version),
         status=str(found.status),
-        run_id=found.run_id or None,
+        run_id=found.run_id if is_run(found.run_id) else None,
         created=int(found.creation_timestamp),
         tags={str(key): str(value) for key, value in found.tags.items()},
     )

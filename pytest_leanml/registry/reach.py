@@ -21,6 +21,7 @@ VARIABLE = "MLFLOW_TRACKING_URI"
 DEFAULT = "sqlite:///mlflow.db"
 LOCK_SECONDS = 3.0
 TABLE = "registered_models"
+_REVISION = "SELECT version_num FROM alembic_version"
 
 # libpq's own settings: a host that is gone, a table that is locked, a link that is cut.
 _LIBPQ = {
@@ -28,6 +29,7 @@ _LIBPQ = {
     "tcp_user_timeout": "10000",
     "options": "-c lock_timeout=5000 -c statement_timeout=30000",
 }
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _SQL = ("postgresql", "mysql", "mssql")
 
 
@@ -54,6 +56,11 @@ class Location:
     def host(self) -> str:
         """Host and port of a server, empty for a database."""
         return urlsplit(self.uri).netloc.rpartition("@")[2] if self.kind == "http" else ""
+
+    @property
+    def elsewhere(self) -> bool:
+        """Tell whether it is a server on another machine."""
+        return self.kind == "http" and urlsplit(self.uri).hostname not in _LOOPBACK
 
 
 def redact(text: str) -> str:
@@ -103,7 +110,8 @@ def demand_answer(location: Location, *, write: bool) -> None:
         with closing(sqlite3.connect(address, uri=True, timeout=LOCK_SECONDS, isolation_level=None)) as probe:
             tables = probe.execute("SELECT count(*) FROM sqlite_master WHERE name = ?", (TABLE,)).fetchone()[0]
             if tables and write:
-                probe.execute("BEGIN IMMEDIATE")
+                # Exclusive, since a reader that stays would block the commit, not the beginning.
+                probe.execute("BEGIN EXCLUSIVE")
                 probe.execute("ROLLBACK")
     except sqlite3.Error as error:
         raise _unreadable(location, error) from error
@@ -112,17 +120,21 @@ def demand_answer(location: Location, *, write: bool) -> None:
 
 
 def demand_database(location: Location) -> None:
-    """Make sure that a database server answers and holds a registry; MLflow would retry for minutes, then create one.
+    """Make sure that a database answers and holds a registry of this MLflow's schema.
+
+    MLflow would retry an unreachable one for minutes, fill an empty one, and migrate an older one unasked.
 
     Raises:
         GateUsageError: the database holds no registry.
-        RegistryError: it cannot be reached.
+        RegistryError: it cannot be reached, or its schema is another MLflow's.
     """
     import sqlalchemy
 
     try:
         engine = sqlalchemy.create_engine(location.uri, poolclass=sqlalchemy.pool.NullPool)
-        known = sqlalchemy.inspect(engine).has_table(TABLE)
+        with engine.connect() as connection:
+            known = sqlalchemy.inspect(connection).has_table(TABLE)
+            schemas = connection.execute(sqlalchemy.text(_REVISION)).scalars().all() if known else []
     except (sqlalchemy.exc.SQLAlchemyError, ImportError, OSError) as error:
         raise RegistryError(
             f"the registry {location.shown} cannot be reached: {one_line(error)}",
@@ -131,6 +143,21 @@ def demand_database(location: Location) -> None:
         ) from error
     if not known:
         raise _no_registry(location)
+    _demand_schema(location, [str(each) for each in schemas])
+
+
+def _demand_schema(location: Location, schemas: list[str]) -> None:
+    """Refuse what MLflow would migrate: the gate leaves a registry as it was."""
+    import mlflow
+    from alembic.script import ScriptDirectory
+
+    scripts = Path(mlflow.__file__).parent / "store" / "db_migrations"
+    if scripts.is_dir() and schemas != ScriptDirectory(str(scripts)).get_heads():
+        raise RegistryError(
+            f"the registry {location.shown} has the schema {', '.join(schemas) or 'unknown'} of another MLflow",
+            f"the schema of MLflow {mlflow.__version__}, which is installed here",
+            "install the MLflow that wrote it; or back it up, then run `mlflow db upgrade` on it",
+        )
 
 
 def one_line(error: object, width: int = 300) -> str:

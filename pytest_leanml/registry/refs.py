@@ -213,7 +213,7 @@ def check_version(version: str) -> str:
     Raises:
         GateUsageError: anything but a whole number; a stage such as ``Production`` and ``latest`` name no fixed version.
     """
-    if not _VERSION.fullmatch(version):
+    if not is_version(version):
         _refuse(version, "no version", "a number such as 3, or an alias as in models:/<name>@champion")
     return version
 
@@ -229,13 +229,23 @@ def check_alias(alias: str) -> str:
     return alias
 
 
+def is_version(version: str) -> bool:
+    """Tell whether it has the form of a version's number."""
+    return _VERSION.fullmatch(version) is not None
+
+
+def is_run(run_id: object) -> bool:
+    """Tell whether it has the form of a run's id."""
+    return isinstance(run_id, str) and _RUN.fullmatch(run_id) is not None
+
+
 def check_run(run_id: str) -> str:
     """Return a run's id, or refuse it.
 
     Raises:
         GateUsageError: characters that MLflow forbids.
     """
-    if not _RUN.fullmatch(run_id):
+    if not is_run(run_id):
         _refuse(run_id, "no run id", "letters, digits, _ and -")
     return run_id
 
