@@ -11,6 +11,7 @@ LeanmlError                     what was given, what was expected, what to do ne
 ├── SourceError                     a frame or a model cannot be read as asked
 ├── MeasurementError                a measurement was misused, or is not a finite number
 ├── InconclusiveError               nothing to measure, undefined, too few rows, interval across the limit
+│   └── FirstRelease                a declared first release: there is no champion to compare with
 └── DeployError                 22  a step failed and what had been done was undone
     └── UnknownOutcomeError     23  a step may or may not have happened
 """
@@ -113,6 +114,14 @@ class MeasurementError(LeanmlError):
 
 class InconclusiveError(LeanmlError):
     """Not a pass and not a miss: the data cannot settle the question."""
+
+
+class FirstRelease(InconclusiveError):  # noqa: N818 - a signal, not a fault
+    """A comparison that does not apply: leanml.yaml declares a first release and there is no champion.
+
+    Inconclusive to whoever does not know it. The recorder alone may take it for a pass, with a note, and only where
+    ``first_release: true`` stands in leanml.yaml and the registry has no champion.
+    """
 
 
 class DeployError(LeanmlError):

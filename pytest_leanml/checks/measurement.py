@@ -221,7 +221,9 @@ class Measurement(_Compared):
         value = self._record.low if side == "low" else self._record.high
         if value is None:
             raise MeasurementError(
-                f"{self.id} has no {side} confidence limit", "a measurement with an interval", "compare its value"
+                f"{self.id} has no {side} confidence limit",
+                "a measurement with an interval",
+                "compare its value, or set `judge: point`",
             )
         return Bound(value, self, side)
 

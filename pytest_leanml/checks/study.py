@@ -273,6 +273,10 @@ class Study:
         """Record a measurement for the present item; comparisons made of the same id are kept together."""
         return Measurement(record, self._sink, self._trails.setdefault(record.id, []))
 
+    def measured_anew(self, record: MeasurementRecord) -> Measurement:
+        """Record a measurement that was never taken before; a second one of its id is told apart from the first."""
+        return Measurement(record, self._sink)
+
 
 def record_of(
     name: str, estimate: Estimate, *, section: Mapping[str, Any] | None = None, **more: Any
