@@ -68,14 +68,10 @@ def series(frame: Any, name: str) -> pd.Series[Any]:
         SourceError: no such column.
     """
     require_columns(frame, [name], what="the frame")
-    found = (
-        frame[name].to_pandas()
-        if is_polars(frame)
-        else frame.loc[:, list(frame.columns)[column_names(frame).index(name)]]
-    )
-    found = found.reset_index(drop=True)
+    raw = frame[name].to_pandas() if is_polars(frame) else frame.iloc[:, column_names(frame).index(name)]
+    found: pd.Series[Any] = raw.reset_index(drop=True)
     if isinstance(found.dtype, pd.CategoricalDtype):
-        found = found.astype(found.cat.categories.dtype if not found.isna().any() else object)
+        return found.astype(object if found.isna().any() else found.cat.categories.dtype)
     return found
 
 
@@ -94,9 +90,10 @@ def column(frame: Any, name: str) -> np.ndarray[Any, Any]:
 
 def _values(found: pd.Series[Any]) -> Any:
     missing = found.isna().to_numpy()
-    if pd.api.types.is_bool_dtype(found.dtype):
-        return found.to_numpy(dtype=object if missing.any() else bool, na_value=None)
-    if pd.api.types.is_numeric_dtype(found.dtype):
+    boolean = pd.api.types.is_bool_dtype(found.dtype)
+    if boolean and not missing.any():
+        return found.to_numpy(dtype=bool)
+    if pd.api.types.is_numeric_dtype(found.dtype) and not boolean:
         return found.to_numpy(dtype=float, na_value=np.nan) if missing.any() else found.to_numpy()
     if found.dtype.kind == "M":
         return found.dt.tz_convert(None).to_numpy() if getattr(found.dtype, "tz", None) else found.to_numpy()
@@ -129,9 +126,8 @@ def select(frame: Any, names: Sequence[str]) -> Any:
 
 def to_pandas(frame: Any) -> pd.DataFrame:
     """Return the frame as pandas; a pandas frame as it is."""
-    if is_polars(frame):
-        return frame.to_pandas()
-    return frame
+    found: pd.DataFrame = frame.to_pandas() if is_polars(frame) else frame
+    return found
 
 
 def keep_rows(frame: Any, mask: np.ndarray[Any, Any]) -> Any:

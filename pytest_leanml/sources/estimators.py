@@ -108,7 +108,10 @@ class FunctionPredictor:
 
 
 def digest_of_object(obj: Any) -> str:
-    """Return a digest of an object's content, or of its identity where it cannot be hashed (a lock, a session)."""
+    """Return a digest of an object's content, or of its identity where it cannot be hashed (a lock, a session).
+
+    One object has one digest within a run; a copy, or the same object in another run, need not have the same.
+    """
     try:
         content = joblib.hash(obj, hash_name="sha1")
     except FAULTS:

@@ -18,6 +18,7 @@ import pandas as pd
 
 from pytest_leanml.errors import ConfigError, InconclusiveError
 from pytest_leanml.sources.columns import column_names, nearest, row_count, series
+from pytest_leanml.sources.faults import brief
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,9 +50,6 @@ class _Truth:
 
     def both(self, other: _Truth) -> _Truth:
         return _Truth(self.yes & other.yes, self.no | other.no)
-
-    def either(self, other: _Truth) -> _Truth:
-        return _Truth(self.yes | other.yes, self.no & other.no)
 
     def opposite(self) -> _Truth:
         return _Truth(self.no, self.yes)
@@ -178,7 +176,7 @@ def _of_text(rows: _Rows, text: str) -> _Truth:
         tree = ast.parse(text.strip(), mode="eval")
         return _truth(rows, tree.body)
     except (SyntaxError, ValueError) as fault:
-        raise rows.fault(f"it cannot be read ({fault.args[0]})") from fault
+        raise rows.fault(f"it cannot be read ({brief(fault)})") from fault
     except (RecursionError, MemoryError) as fault:
         raise rows.fault("it is nested too deeply") from fault
 

@@ -124,7 +124,8 @@ def _read_arrow(data: bytes, path: Path) -> pd.DataFrame:
 
 def _from_arrow(table: pa.Table, path: Path) -> pd.DataFrame:
     refuse_duplicates(table.column_names, path)
-    return table.to_pandas().reset_index(drop=True)
+    frame: pd.DataFrame = table.to_pandas().reset_index(drop=True)
+    return frame
 
 
 def _read_csv(data: bytes, path: Path) -> pd.DataFrame:

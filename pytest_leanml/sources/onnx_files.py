@@ -14,7 +14,7 @@ from pytest_leanml.errors import GateUsageError, SourceError
 from pytest_leanml.sources.columns import column, column_names, row_count, to_pandas
 from pytest_leanml.sources.faults import told_as
 from pytest_leanml.sources.features import feature_frame
-from pytest_leanml.sources.outputs import checked_predictions, checked_scores, shown
+from pytest_leanml.sources.outputs import checked_predictions, checked_scores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,12 +64,8 @@ class OnnxPredictor:
             return None
         outputs = self._run(frame)
         labels = self._labels(outputs, row_count(frame))
-        classes, raw = _probabilities(outputs[1], labels)
-        if self._classes not in (None, classes):
-            raise SourceError(
-                f"the model's classes were {shown(self._classes or ())}", f"still these, not {shown(classes)}"
-            )
-        self._classes = classes
+        self._classes, raw = _probabilities(outputs[1], labels, self._classes)
+        classes = self._classes
         return checked_scores(raw, row_count(frame), who="the ONNX model", classes=classes)
 
     def _labels(self, outputs: Sequence[Any], rows: int) -> NDArray[Any]:
@@ -194,7 +190,9 @@ def _texts(values: NDArray[Any], given: Any) -> NDArray[Any]:
     return values.astype(str).astype(object)
 
 
-def _probabilities(raw: Any, labels: NDArray[Any]) -> tuple[tuple[Any, ...], NDArray[Any]]:
+def _probabilities(
+    raw: Any, labels: NDArray[Any], known: tuple[Any, ...] | None
+) -> tuple[tuple[Any, ...], NDArray[Any]]:
     """Return the classes and the matrix of probabilities: of a ZipMap's list of mappings, or of a tensor."""
     if isinstance(raw, list):
         with told_as("the probabilities of the ONNX model cannot be read", "a mapping of label to probability"):
@@ -205,20 +203,27 @@ def _probabilities(raw: Any, labels: NDArray[Any]) -> tuple[tuple[Any, ...], NDA
         raise SourceError(
             f"the second output of the ONNX model has the shape {values.shape}", "probabilities: (rows, classes)"
         )
-    return _told_by(values, labels), values
+    return _told_by(values, labels, known), values
 
 
-def _told_by(values: NDArray[Any], labels: NDArray[Any]) -> tuple[Any, ...]:
-    """Tell which label each column stands for: the label given where its probability is clearly the largest."""
+def _told_by(values: NDArray[Any], labels: NDArray[Any], known: tuple[Any, ...] | None) -> tuple[Any, ...]:
+    """Tell which label each column stands for: the label given where its probability is clearly the largest.
+
+    Labels 0 to k-1 may stand for themselves where nothing says otherwise; what an earlier call told holds as long as
+    nothing contradicts it.
+    """
     ranked = np.sort(values, axis=1)
     clear = ranked[:, -1] - ranked[:, -2] > CLEAR if values.shape[1] > 1 else np.ones(len(values), dtype=bool)
     pairs = set(zip(values.argmax(axis=1)[clear].tolist(), labels[clear].tolist(), strict=True))
     told = dict(pairs)
-    one_to_one = len(told) == len(pairs) == len(set(told.values()))
-    if one_to_one and len(told) == values.shape[1]:
-        return tuple(told[place] for place in range(values.shape[1]))
-    if one_to_one and told and labels.dtype.kind in "iu" and all(place == label for place, label in pairs):
-        return tuple(range(values.shape[1]))
+    places = range(values.shape[1])
+    if len(told) == len(pairs) == len(set(told.values())):
+        if len(told) == len(places):
+            known = tuple(told[place] for place in places)
+        elif known is None and told and labels.dtype.kind in "iu":
+            known = tuple(places)
+        if known is not None and all(place in places and known[place] == label for place, label in pairs):
+            return known
     raise SourceError(
         "which label each probability of the ONNX model belongs to cannot be told from its answers",
         "probabilities whose largest one belongs to the label given",

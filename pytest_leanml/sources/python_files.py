@@ -37,11 +37,11 @@ def load_skops(data: bytes, file: Path, trusted_types: Sequence[str]) -> Any:
         unknown = sorted(set(skops.io.get_untrusted_types(data=data)) - set(trusted_types))
     if unknown:
         raise _not_trusted(unknown, file)
-    try:
-        with told_as("the skops file cannot be loaded", "types that are installed here", "install them", file=file):
+    with told_as("the skops file cannot be loaded", "types that are installed here", "install them", file=file):
+        try:
             return skops.io.loads(data, trusted=list(trusted_types))
-    except UntrustedTypesFoundException as fault:
-        raise _not_trusted([str(fault)], file) from fault
+        except UntrustedTypesFoundException as fault:
+            raise _not_trusted([str(fault)], file) from fault
 
 
 def _whole_archive(data: bytes) -> None:

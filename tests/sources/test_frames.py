@@ -14,7 +14,13 @@ import pytest
 from pytest_leanml.errors import SourceError
 from pytest_leanml.sources.frames import describe, read_bytes, read_table, table_facts
 
-FRAME = pd.DataFrame({"a": [1.5, np.nan, -2.0], "b": ["x", "y", "z"], "t": pd.to_datetime(["2013-01-01T00:00", "2013-03-31T23:00", None])})
+FRAME = pd.DataFrame(
+    {
+        "a": [1.5, np.nan, -2.0],
+        "b": ["x", "y", "z"],
+        "t": pd.to_datetime(["2013-01-01T00:00", "2013-03-31T23:00", None]),
+    }
+)
 
 
 def write(frame: pd.DataFrame, path: Path) -> Path:
@@ -96,7 +102,9 @@ def test_truncated_files(tmp_path, suffix):
             read_table(path, name="train")
 
 
-@pytest.mark.parametrize("content", [b"   \n\n", b"\xff\xfe\x00\x81a,b\n\x80", b'a,b\n"1,2\n', b"a,b\n1,2,3\n4,5\n1,2,3,4\n"])
+@pytest.mark.parametrize(
+    "content", [b"   \n\n", b"\xff\xfe\x00\x81a,b\n\x80", b'a,b\n"1,2\n', b"a,b\n1,2,3\n4,5\n1,2,3,4\n"]
+)
 def test_broken_csv(tmp_path, content):
     path = tmp_path / "t.csv"
     path.write_bytes(content)

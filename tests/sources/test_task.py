@@ -71,7 +71,8 @@ def test_asks(target, task, positive, match):
 
 
 @pytest.mark.parametrize(
-    "target", [[0.0, np.nan], [0.0, np.inf], np.array(["a", None], dtype=object), [None, None], pd.Series([pd.NaT, pd.NaT])]
+    "target",
+    [[0.0, np.nan], [0.0, np.inf], np.array(["a", None], dtype=object), [None, None], pd.Series([pd.NaT, pd.NaT])],
 )
 def test_a_missing_target_is_no_label(target):
     with pytest.raises(SourceError, match="missing or infinite in"):
