@@ -1,0 +1,230 @@
+"""A Rego file's syntax tree, reduced to what the preflight asks about."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pytest_leanml.policy.answers import PolicyFile
+
+Path = tuple[str, ...]
+
+
+class Form(Enum):
+    """What a rule's head defines."""
+
+    VALUE = "a value"
+    SET = "a set"
+    MEMBER = "a key of an object"
+    FUNCTION = "a function"
+    DEFAULT = "a default"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule as written.
+
+    Attributes:
+        name: first part of its head.
+        path: static parts of its head, beginning with the name.
+        form: what it defines.
+        line: 1-based line of its head.
+        node: its tree.
+    """
+
+    name: str
+    path: Path
+    form: Form
+    line: int
+    node: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """One import: the path as written, beginning with data, input, rego or future, and the name it is used by."""
+
+    path: Path
+    alias: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A use of a name.
+
+    Attributes:
+        path: its static parts, beginning with the variable.
+        whole: whether these are all of its parts.
+        call: number of arguments where it is called, else None.
+        line: 1-based line.
+    """
+
+    path: Path
+    whole: bool
+    call: int | None
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One file.
+
+    Attributes:
+        file: the file.
+        package: path without ``data``.
+        line: 1-based line of its package clause.
+        imports: in order.
+        rules: in order.
+    """
+
+    file: PolicyFile
+    package: Path
+    line: int
+    imports: tuple[Import, ...]
+    rules: tuple[Rule, ...]
+
+    @property
+    def name(self) -> str:
+        """The package's name as a reader writes it."""
+        return dotted(self.package)
+
+    @property
+    def aliases(self) -> dict[str, Path]:
+        """Name -> the path that it stands for."""
+        return {each.alias: each.path for each in self.imports if each.path[0] in ("data", "input")}
+
+
+def read_module(file: PolicyFile, tree: str) -> Module:
+    """Read the embedded engine's syntax tree of one file (its JSON text)."""
+    ast = json.loads(tree)[0]["ast"]
+    text = file.text.encode()
+    package = ast["package"]
+    return Module(
+        file,
+        _static(package["refr"])[0],
+        package["span"]["line"],
+        tuple(_import(each, text) for each in ast["imports"]),
+        tuple(_rule(each) for each in ast["rules"]),
+    )
+
+
+def dotted(path: Path) -> str:
+    """Write a path as a reader does: ``gate.limits``, ``a["b c"]``."""
+    first, *rest = path
+    return first + "".join(f".{part}" if _plain(part) else f"[{json.dumps(part)}]" for part in rest)
+
+
+def _plain(part: str) -> bool:
+    return part.isascii() and part.isidentifier()
+
+
+def _import(node: Mapping[str, Any], text: bytes) -> Import:
+    path = _static(node["refr"])[0]
+    alias = node.get("as")
+    name = text[alias["start"] : alias["end"]].decode() if alias else path[-1]
+    return Import(path, name, node["span"]["line"])
+
+
+def _rule(node: Mapping[str, Any]) -> Rule:
+    if "Default" in node:
+        body = node["Default"]
+        form = Form.FUNCTION if body["args"] else Form.DEFAULT
+        return _headed(body["refr"], form, body["span"]["line"], body)
+    body = node["Spec"]
+    kind, head = next(iter(body["head"].items()))
+    form = {"Func": Form.FUNCTION, "Set": Form.SET}.get(kind, Form.VALUE)
+    return _headed(head["refr"], form, body["span"]["line"], body)
+
+
+def _headed(refr: Mapping[str, Any], form: Form, line: int, node: Mapping[str, Any]) -> Rule:
+    path, whole = _static(refr)
+    if form is Form.VALUE and (len(path) > 1 or not whole):
+        form = Form.MEMBER
+    return Rule(path[0], path, form, line, node)
+
+
+def _static(refr: Mapping[str, Any]) -> tuple[Path, bool]:
+    """Return the static parts of a reference, and whether they are all of it; () where it does not begin with a name."""
+    kind, body = next(iter(refr.items()))
+    if kind == "Var":
+        return (str(body["value"]),), True
+    if kind == "RefDot":
+        path, whole = _static(body["refr"])
+        return ((*path, str(body["field"][1])), True) if whole and path else (path, False)
+    if kind == "RefBrack":
+        path, whole = _static(body["refr"])
+        index, inner = next(iter(body["index"].items()))
+        if whole and path and index == "String":
+            return (*path, str(inner["value"])), True
+        return path, False
+    return (), False
+
+
+def references(node: Any) -> Iterator[Reference]:
+    """Yield every use of a name below a node; of a reference its longest static beginning, and what stands in brackets."""
+    if isinstance(node, list):
+        for each in node:
+            yield from references(each)
+    elif isinstance(node, dict):
+        for kind, body in node.items():
+            yield from _uses(kind, body)
+
+
+def _uses(kind: str, body: Any) -> Iterator[Reference]:
+    if kind == "Call":
+        yield _use({**body["fcn"]}, call=len(body["params"]))
+        yield from references(body["params"])
+    elif kind in ("Var", "RefDot", "RefBrack"):
+        used = _use({kind: body}, call=None)
+        if used.path:
+            yield used
+        yield from _inside({kind: body})
+    elif kind != "span":
+        yield from references(body)
+
+
+def _use(refr: Mapping[str, Any], *, call: int | None) -> Reference:
+    path, whole = _static(refr)
+    return Reference(path, whole, call, next(iter(refr.values()))["span"]["line"])
+
+
+def _inside(refr: Mapping[str, Any]) -> Iterator[Reference]:
+    """Yield what is used inside the brackets of a reference, and what it is built on where that is no name."""
+    kind, body = next(iter(refr.items()))
+    if kind == "RefBrack":
+        yield from references(body["index"])
+    if kind in ("RefDot", "RefBrack"):
+        yield from _inside(body["refr"])
+    elif kind != "Var":
+        yield from references({kind: body})
+
+
+def assigned(node: Any) -> Iterator[tuple[str, int]]:
+    """Yield name and line of every local that ``:=`` declares below a node."""
+    if isinstance(node, list):
+        for each in node:
+            yield from assigned(each)
+    elif isinstance(node, dict):
+        for kind, body in node.items():
+            if kind == "AssignExpr" and body["op"] == "ColEq":
+                yield from _pattern(body["lhs"])
+            yield from assigned(body)
+
+
+def _pattern(node: Any) -> Iterator[tuple[str, int]]:
+    if isinstance(node, list):
+        for each in node:
+            yield from _pattern(each)
+    elif isinstance(node, dict):
+        for kind, body in node.items():
+            if kind == "Var":
+                yield str(body["value"]), body["span"]["line"]
+            elif kind in ("Array", "items"):
+                yield from _pattern(body)
+            elif kind == "Object":
+                yield from _pattern([field[-1] for field in body["fields"]])

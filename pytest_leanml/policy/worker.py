@@ -1,0 +1,110 @@
+"""The process that holds the embedded Rego engine: standard library and regorus, nothing of ours.
+
+The engine holds the interpreter's lock while it evaluates, so nothing inside its process can stop it. It therefore runs
+here, is spoken to in JSON lines, and is killed when it is late. A panic of the engine ends this process, which the other
+side reads as an error.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import sys
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import regorus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MEMORY_BYTES = 2 * 2**30
+DISTRIBUTION = "gordon-to-regorus"
+UNDEFINED = "<undefined>"
+
+
+class Session:
+    """One engine, and what is loaded into it."""
+
+    def __init__(self) -> None:
+        self._engine = regorus.Engine()
+
+    def parse(self, files: list[list[str]]) -> list[dict[str, str]]:
+        """Return for each [name, text] its syntax tree as JSON text, or the parser's error and whether it is v0."""
+        return [self._parsed(name, text) for name, text in files]
+
+    def _parsed(self, name: str, text: str) -> dict[str, str]:
+        engine = regorus.Engine()
+        try:
+            engine.add_policy(name, text)
+            return {"ast": engine.get_ast_as_json()}
+        except (RuntimeError, ValueError) as error:
+            return {"error": str(error), "v0": "yes" if _parses_as_v0(name, text) else ""}
+
+    def load(self, files: list[list[str]]) -> list[str]:
+        """Replace what is loaded by these [name, text]; returns their packages."""
+        self._engine = _quiet()
+        return [self._engine.add_policy(name, text) for name, text in files]
+
+    def evaluate(self, document: str, data: str, rules: list[str]) -> list[dict[str, Any]]:
+        """Return for each rule ``{"value": ...}``, ``{}`` where it is undefined, or ``{"error": ...}``."""
+        self._engine.clear_data()
+        self._engine.add_data_json(data)
+        self._engine.set_input_json(document)
+        return [self._value(rule) for rule in rules]
+
+    def _value(self, rule: str) -> dict[str, Any]:
+        try:
+            value = json.loads(self._engine.eval_rule_as_json(rule))
+        except (RuntimeError, ValueError) as error:
+            return {"error": str(error)}
+        return {} if value == UNDEFINED else {"value": value}
+
+
+def _quiet() -> regorus.Engine:
+    engine = regorus.Engine()
+    engine.set_gather_prints(True)
+    return engine
+
+
+def _parses_as_v0(name: str, text: str) -> bool:
+    engine = regorus.Engine()
+    engine.set_rego_v0(True)
+    try:
+        engine.add_policy(name, text)
+    except (RuntimeError, ValueError):
+        return False
+    return True
+
+
+def _answer(call: Callable[..., Any], arguments: list[Any]) -> dict[str, Any]:
+    try:
+        return {"result": call(*arguments)}
+    except (RuntimeError, ValueError) as error:
+        return {"error": str(error)}
+
+
+def main() -> None:
+    """Answer one request per line until the other side hangs up."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_BYTES, hard)
+    if soft == resource.RLIM_INFINITY or soft > limit:
+        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    session = Session()
+    calls = {"parse": session.parse, "load": session.load, "evaluate": session.evaluate}
+    sys.stdout.write(json.dumps({"result": version(DISTRIBUTION)}) + "\n")
+    sys.stdout.flush()
+    for line in sys.stdin:
+        request = json.loads(line)
+        # The kernel ends this process even if the one that asked is gone and cannot.
+        signal.setitimer(signal.ITIMER_REAL, request["seconds"])
+        answer = _answer(calls[request["call"]], request["arguments"])
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
