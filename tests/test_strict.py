@@ -82,10 +82,10 @@ def test_more_than_ten_mebibytes_are_refused(text):
 
 @pytest.mark.parametrize("text", ['"' * 2_000_001, '"' + '\\"' * 2_000_000, "[" * 2_000_000, "\\" * 2_000_000])
 def test_hostile_text_takes_linear_time(text):
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ConfigError):
         load_json(text, file="evidence.json")
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 def test_what_is_right_is_read():

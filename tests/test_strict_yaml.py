@@ -93,10 +93,10 @@ def test_refused_with_its_place(name):
 
 @pytest.mark.parametrize("name", ["bomb", "too deep, open", "huge integer", "too large"])
 def test_refused_quickly(name):
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ConfigError):
         load_yaml(REFUSED[name][0], file="leanml.yaml")
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize("data", [b"a: \xff\n", "a: 1".encode("utf-16"), b"\xef\xbb\xbfa: 1"])
