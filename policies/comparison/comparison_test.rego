@@ -106,7 +106,9 @@ test_a_champion_is_seen_before_it_allows if {
 	every document in [without("/champion"), given("/champion/digest", "sha256:9b"), without("/comparison/f1_score/rows")] {
 		not comparison.allow with input as document with data.leanml as settings with data.gate.comparison.deny as set()
 	}
-	not comparison.allow with input as good with data.leanml as first with data.gate.comparison.deny as set()
+	every document in [good, without("/champion")] {
+		not comparison.allow with input as document with data.leanml as first with data.gate.comparison.deny as set()
+	}
 }
 
 first := object.union(settings, {"first_release": true})
@@ -210,6 +212,7 @@ test_the_bound_must_clear if {
 }
 
 test_the_value_must_clear_with_its_bound if {
+	verdict(ends(0.05, 0.05), by_bound({"min": 0.05, "max": 0.05})) == passes
 	verdict(ends(0.06, 0.06), by_bound({"above": 0.05})) == denies({rule})
 }
 
@@ -238,6 +241,12 @@ test_a_missed_limit_denies if verdict(good, missed) == denies({rule})
 test_severity_warning_warns if {
 	verdict(good, object.union(missed, {"severity": {limit_id: "warning"}})) == warns({rule})
 	verdict(good, object.union(missed, {"severity": {limit_id: "error"}})) == denies({rule})
+	verdict(good, object.union(missed, {"severity": {check_id: "warning"}})) == warns({rule})
+	verdict(good, object.union(missed, {"severity": object.union({limit_id: "error"}, {check_id: "warning"})})) == warns({rule})
+	every odd in [null, "", "warn", 1, ["warning"], {}] {
+		verdict(good, object.union(missed, {"severity": {limit_id: odd}})) == denies({rule})
+		verdict(good, object.union(missed, {"severity": odd})) == denies({rule})
+	}
 }
 
 test_severity_of_the_check_in_the_evidence if {

@@ -192,6 +192,7 @@ test_the_bound_must_clear if {
 }
 
 test_the_value_must_clear_with_its_bound if {
+	verdict(ends(1000, 1000), by_bound({"min": 1000, "max": 1000})) == passes
 	verdict(ends(1001, 1001), by_bound({"above": 1000})) == denies({rule})
 }
 
@@ -220,6 +221,12 @@ test_a_missed_limit_denies if verdict(good, missed) == denies({rule})
 test_severity_warning_warns if {
 	verdict(good, object.union(missed, {"severity": {limit_id: "warning"}})) == warns({rule})
 	verdict(good, object.union(missed, {"severity": {limit_id: "error"}})) == denies({rule})
+	verdict(good, object.union(missed, {"severity": {check_id: "warning"}})) == warns({rule})
+	verdict(good, object.union(missed, {"severity": object.union({limit_id: "error"}, {check_id: "warning"})})) == warns({rule})
+	every odd in [null, "", "warn", 1, ["warning"], {}] {
+		verdict(good, object.union(missed, {"severity": {limit_id: odd}})) == denies({rule})
+		verdict(good, object.union(missed, {"severity": odd})) == denies({rule})
+	}
 }
 
 test_severity_of_the_check_in_the_evidence if {

@@ -62,6 +62,12 @@ test_an_absurd_number_denies if {
 	}
 }
 
+test_the_ends_of_a_range_are_in_it if {
+	verdict(given(value_path, 1), setting(limit_path, {"max": 1})) == passes
+	none := json.patch(good, [{"op": "replace", "path": "/drift/columns/origin/drifted", "value": false}])
+	verdict(json.patch(none, [{"op": "replace", "path": "/drift/share", "value": 0}]), settings) == passes
+}
+
 test_columns_are_needed if {
 	every odd in [null, {}, [], [1], "x", 1] {
 		verdict(given("/drift/columns", odd), settings) == denies({rule})
@@ -205,6 +211,7 @@ test_the_bound_must_clear if {
 }
 
 test_the_value_must_clear_with_its_bound if {
+	verdict(ends(0.5, 0.5), by_bound({"min": 0.5, "max": 0.5})) == passes
 	verdict(ends(0.6, 0.6), by_bound({"above": 0.5})) == denies({rule})
 }
 
@@ -233,6 +240,12 @@ test_a_missed_limit_denies if verdict(good, missed) == denies({rule})
 test_severity_warning_warns if {
 	verdict(good, object.union(missed, {"severity": {limit_id: "warning"}})) == warns({rule})
 	verdict(good, object.union(missed, {"severity": {limit_id: "error"}})) == denies({rule})
+	verdict(good, object.union(missed, {"severity": {check_id: "warning"}})) == warns({rule})
+	verdict(good, object.union(missed, {"severity": object.union({limit_id: "error"}, {check_id: "warning"})})) == warns({rule})
+	every odd in [null, "", "warn", 1, ["warning"], {}] {
+		verdict(good, object.union(missed, {"severity": {limit_id: odd}})) == denies({rule})
+		verdict(good, object.union(missed, {"severity": odd})) == denies({rule})
+	}
 }
 
 test_severity_of_the_check_in_the_evidence if {

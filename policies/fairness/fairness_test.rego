@@ -113,7 +113,7 @@ small := given(sprintf("%s/by/JFK/n", [span_path]), 29)
 test_groups_and_intervals_are_seen_before_it_allows if {
 	every document in [
 		small, without(sprintf("%s/by", [span_path])), without(sprintf("%s/low", [span_path])),
-		given(sprintf("%s/by/JFK/n", [span_path]), null),
+		given(sprintf("%s/by/JFK/n", [span_path]), null), given(sprintf("%s/by/JFK/value", [span_path]), null),
 	] {
 		not fairness.allow with input as document with data.leanml as settings with data.gate.fairness.deny as set()
 	}
@@ -134,6 +134,23 @@ test_a_small_group_can_be_waived if {
 	}
 	verdict(small, object.union(missed, {"waived": {small_rule: {"reason": "known"}}})) == {
 		"allow": false, "deny": {rule}, "warn": set(), "waived": {small_rule},
+	}
+}
+
+test_a_waiver_of_one_small_group_is_none_for_another if {
+	carrier := {"fairness.demographic_parity_difference[carrier]": small.measurements[check_id]}
+	both := object.union(small, {"measurements": carrier})
+	leanml := object.union(settings, {"waived": {"fairness.fairness.group_size[carrier]": {"reason": "known"}}})
+	verdict(both, leanml) == {
+		"allow": false, "deny": {small_rule},
+		"warn": set(), "waived": {"fairness.fairness.group_size[carrier]"},
+	}
+	not fairness.allow with input as both with data.leanml as leanml with data.gate.fairness.deny as set()
+}
+
+test_the_ends_of_a_range_are_in_it if {
+	every value in [0, 1] {
+		verdict(given(value_path, value), setting(limit_path, {"max": 1})) == passes
 	}
 }
 
@@ -225,6 +242,7 @@ test_the_bound_must_clear if {
 }
 
 test_the_value_must_clear_with_its_bound if {
+	verdict(ends(0.05, 0.05), by_bound({"min": 0.05, "max": 0.05})) == passes
 	verdict(ends(0.06, 0.06), by_bound({"above": 0.05})) == denies({rule})
 }
 
@@ -253,6 +271,12 @@ test_a_missed_limit_denies if verdict(good, missed) == denies({rule})
 test_severity_warning_warns if {
 	verdict(good, object.union(missed, {"severity": {limit_id: "warning"}})) == warns({rule})
 	verdict(good, object.union(missed, {"severity": {limit_id: "error"}})) == denies({rule})
+	verdict(good, object.union(missed, {"severity": {check_id: "warning"}})) == warns({rule})
+	verdict(good, object.union(missed, {"severity": object.union({limit_id: "error"}, {check_id: "warning"})})) == warns({rule})
+	every odd in [null, "", "warn", 1, ["warning"], {}] {
+		verdict(good, object.union(missed, {"severity": {limit_id: odd}})) == denies({rule})
+		verdict(good, object.union(missed, {"severity": odd})) == denies({rule})
+	}
 }
 
 test_severity_of_the_check_in_the_evidence if {
