@@ -63,9 +63,7 @@ class _Signals:
             self.interrupted_at = time.monotonic()
 
 
-def run_child(
-    args: Sequence[str], *, run_id: str, folder: Path, timeout: float, secret_names: Sequence[str]
-) -> ChildEnd:
+def run_child(args: Sequence[str], *, run_id: str, folder: Path, timeout: float) -> ChildEnd:
     """Run pytest once more as the recording child.
 
     Args:
@@ -73,21 +71,19 @@ def run_child(
         run_id: id of the run.
         folder: the run's private folder.
         timeout: seconds until it is ended.
-        secret_names: environment variables that it does not get.
 
     Returns:
         Its exit status, or the signal that ended it or this run.
     """
-    environment = _environment(run_id, folder, secret_names)
+    environment = _environment(run_id, folder)
     command = [sys.executable, *_interpreter_flags(), "-c", _BOOTSTRAP, *args]
     with _catching() as signals, _commands_stopped():
         process = subprocess.Popen(command, env=environment)  # noqa: S603 - our own interpreter and the user's arguments
         return _wait(process, signals, folder, time.monotonic() + timeout)
 
 
-def _environment(run_id: str, folder: Path, secret_names: Sequence[str]) -> Mapping[str, str]:
-    withheld = {*_WITHHELD, *secret_names}
-    kept = {name: value for name, value in os.environ.items() if name not in withheld}
+def _environment(run_id: str, folder: Path) -> Mapping[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in _WITHHELD}
     return kept | {
         RUN_ID: run_id,
         RUN_FOLDER: str(folder),

@@ -245,15 +245,22 @@ def keep_checks(items: list[pytest.Item], config: pytest.Config) -> None:
 
 
 def shadowed_fixtures(session: pytest.Session) -> list[str]:
-    """Name each measuring fixture that the project defines itself."""
-    known = session._fixturemanager._arg2fixturedefs  # noqa: SLF001 - pytest has no public list of definitions
-    messages = []
-    for name in MEASURING:
-        for definition in known.get(name, ()):
-            code = inspect.unwrap(definition.func).__code__
-            if definition.func.__module__ != "pytest_leanml.fixtures":
-                messages.append(
-                    f"{code.co_filename}:{code.co_firstlineno}: the fixture {name!r} shadows the measuring fixture; "
-                    "expected: the gate's own, since what it measures is what is judged; next: rename yours"
-                )
-    return messages
+    """Name each measuring fixture that the project defines itself, where an item would see it."""
+    manager = session._fixturemanager  # noqa: SLF001 - which definitions an item sees has no public name
+    found: dict[str, None] = {}
+    for item in session.items:
+        for name in MEASURING:
+            if name not in getattr(item, "fixturenames", ()):
+                continue
+            for definition in manager.getfixturedefs(name, item) or ():
+                if definition.func.__module__ != "pytest_leanml.fixtures":
+                    found[_shadow(name, definition.func)] = None
+    return list(found)
+
+
+def _shadow(name: str, function: Any) -> str:
+    code = inspect.unwrap(function).__code__
+    return (
+        f"{code.co_filename}:{code.co_firstlineno}: the fixture {name!r} shadows the measuring fixture; "
+        "expected: the gate's own, since what it measures is what is judged; next: rename yours"
+    )

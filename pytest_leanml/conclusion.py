@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -169,7 +168,6 @@ class Conclusion:
         output = self.snapshot.options.output
         with self.watch.phase("write"):
             write_whole(output / "evidence.json", dump_json(evidence.document))
-            self._keep_junit()
         decision = self._write(decision)
         promoted = False
         if self.acts and status != ExitStatus.USAGE:
@@ -189,11 +187,6 @@ class Conclusion:
         decision = replace(decision, timings=dict(self.watch.seconds))
         write_whole(self.snapshot.options.output / "decision.json", dump_json(decision.document()))
         return decision
-
-    def _keep_junit(self) -> None:
-        made = self.snapshot.folder / "junit.xml"
-        if made.exists():
-            shutil.copyfile(made, self.snapshot.options.output / "junit.xml")
 
     def _record(self, decision: Decision, status: int, evidence: Evidence) -> tuple[Decision, int]:
         """Write the decision to the registry; one that cannot be recorded is no ALLOW."""

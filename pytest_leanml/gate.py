@@ -88,11 +88,10 @@ def supervise(config: pytest.Config, namespace: argparse.Namespace) -> int:
         conclusion.announce()
         with conclusion.watch.phase("tests"):
             child = run_child(
-                _child_arguments(config, namespace, folder),
+                _child_arguments(config, namespace, options.output),
                 run_id=run_id,
                 folder=folder,
                 timeout=conclusion.snapshot.timeout,
-                secret_names=conclusion.secret_names,
             )
         if namespace.collectonly and child.status == 0:
             return conclusion.show_manifest()
@@ -170,10 +169,10 @@ def _private_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _child_arguments(config: pytest.Config, namespace: argparse.Namespace, folder: Path) -> list[str]:
+def _child_arguments(config: pytest.Config, namespace: argparse.Namespace, output: Path) -> list[str]:
     args = [str(arg) for arg in config.invocation_params.args]
     if getattr(namespace, "xmlpath", None) is None:
-        args.insert(0, f"--junitxml={folder / 'junit.xml'}")
+        args.insert(0, f"--junitxml={output / 'junit.xml'}")
     return args
 
 
@@ -192,6 +191,7 @@ def _context(snapshot: Snapshot) -> dict[str, Any]:
         "candidate": _plain(snapshot.subjects.candidate),
         "champion": _plain(snapshot.subjects.champion),
         "excused": _excused(snapshot),
+        "first_release": snapshot.manifest.first_release,
         "plan": {
             "config": str(config.path) if config is not None else None,
             "paths": [str(config.root / path) for path in config.paths] if config is not None else [],

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_leanml.decision import Reason, WaivedReason
 from pytest_leanml.errors import ExitStatus
 from pytest_leanml.evidence.ledger import MAIN
+from pytest_leanml.evidence.outcomes import FIRST_RELEASE
 from pytest_leanml.policy.verdicts import judge_answers
 from pytest_leanml.vocabulary import Outcome, Severity, Verdict, covers, is_id
 
@@ -51,6 +52,7 @@ class Manifest:
         shadow: rule ids that are counted and not enforced.
         snapshot: what -> digest, taken first.
         policies_decide: how many packages decide.
+        first_release: a first release is declared, and the registry has no champion.
     """
 
     run_id: str
@@ -63,6 +65,7 @@ class Manifest:
     shadow: tuple[str, ...] = ()
     snapshot: Mapping[str, str] = field(default_factory=dict)
     policies_decide: int = 0
+    first_release: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,7 @@ def judge(  # noqa: PLR0913 - one argument for each thing that is judged
         *_fates(child, ledger),
         *_manifest(manifest, ledger, evidence),
         *_ids(evidence.checks),
-        *_checks(evidence.checks, denied),
+        *_checks(evidence.checks, denied, first_release=manifest.first_release),
         *_workers(ledger),
         *_contradictions(ledger, evidence),
         *undecided,
@@ -263,10 +266,11 @@ def _ids(checks: Iterable[CheckSummary]) -> Iterator[Reason]:
         seen.setdefault(name, each.nodeid)
 
 
-def _checks(checks: Iterable[CheckSummary], denied: set[str | None]) -> Iterator[Reason]:
+def _checks(checks: Iterable[CheckSummary], denied: set[str | None], *, first_release: bool) -> Iterator[Reason]:
     """G1, G5 and G6: each check passed, or missed nothing but a limit that is excused."""
     for each in checks:
-        if each.outcome is Outcome.PASSED or each.excused:
+        excused = each.excused is not None and (each.excused != FIRST_RELEASE or first_release)
+        if each.outcome is Outcome.PASSED or excused:
             continue
         if each.outcome is Outcome.FAILED and each.info.id in denied:
             continue  # the policy says the same with measured value and limit

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_leanml.collection import check_of, shadowed_fixtures
-from pytest_leanml.errors import InconclusiveError
+from pytest_leanml.errors import FirstRelease, InconclusiveError
 from pytest_leanml.vocabulary import Severity
 
 if TYPE_CHECKING:
@@ -28,10 +28,12 @@ class Recorder:
     Args:
         ledger: where the lines go.
         waived: ids of checks whose missed limit a live waiver excuses, with its text.
+        first_release: leanml.yaml declares a first release and the registry has no champion.
     """
 
-    def __init__(self, ledger: LedgerWriter, waived: Mapping[str, str]) -> None:
+    def __init__(self, ledger: LedgerWriter, waived: Mapping[str, str], *, first_release: bool = False) -> None:
         self._ledger = ledger
+        self._first_release = first_release
         self._waived = waived
         self._seen: dict[str, CheckInfo | None] = {}
         self._items: list[pytest.Item] = []
@@ -104,10 +106,12 @@ class Recorder:
         self.write(
             "phase", nodeid=item.nodeid, when=call.when, category=category, message=message, seconds=call.duration
         )
+        if call.when == "call":
+            item.user_properties += [(name, record.value) for name, record in self._taken.get(item.nodeid, {}).items()]
         report = yield
-        if call.when == "call" and category in {"assert", "inconclusive"}:
+        if call.when == "call" and category in {"assert", "inconclusive", "first_release"}:
             self._explain(item, report)
-            self._excuse(item, report)
+            self._excuse(item, report, category)
         return report
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -163,11 +167,15 @@ class Recorder:
             ]
             report.sections.append((f"measured {record.id}", "\n".join(lines)))
 
-    def _excuse(self, item: pytest.Item, report: pytest.TestReport) -> None:
+    def _excuse(self, item: pytest.Item, report: pytest.TestReport, category: str) -> None:
         info = self._seen.get(item.nodeid)
-        if info is None or not self._missed(item.nodeid) or not report.failed:
+        if info is None or not report.failed:
             return
-        if info.severity == Severity.WARNING:
+        if category == "first_release" and self._first_release:
+            by, reason = "first_release", "a first release has no champion to compare with"
+        elif not self._missed(item.nodeid):
+            return
+        elif info.severity == Severity.WARNING:
             by, reason = "severity", "missed limit, severity warning"
         elif info.id in self._waived:
             by, reason = "waiver", f"waived: {self._waived[info.id]}"
@@ -192,6 +200,7 @@ def _category(excinfo: pytest.ExceptionInfo[BaseException] | None) -> str | None
     if excinfo is None:
         return None
     kinds: Collection[tuple[Any, str]] = (
+        (FirstRelease, "first_release"),
         (InconclusiveError, "inconclusive"),
         (AssertionError, "assert"),
         (pytest.skip.Exception, "skip"),

@@ -106,6 +106,7 @@ def take_snapshot(options: GateOptions, run_id: str, folder: Path, never: tuple[
         waived=rules.waived,
         expired=rules.expired,
         shadow=tuple(config.policy.shadow) if config is not None else (),
+        first_release=rules.data["first_release"] and subjects.champion is None,
         snapshot=digests(config, subjects, own),
     )
     context = _context(run_id, stamp(moment), environment, target, subjects)

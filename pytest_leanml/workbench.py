@@ -76,6 +76,7 @@ class Workbench:
     _tables: dict[int, Table] = field(default_factory=dict)
     _studies: dict[Hashable, Study] = field(default_factory=dict)
     _noted: set[Hashable] = field(default_factory=set)
+    _ask: list[Callable[[str], Any]] = field(default_factory=list)
 
     def candidate(self) -> Predictor:
         """Load the candidate.
@@ -124,16 +125,18 @@ class Workbench:
             key: what tells one set of fixtures from another.
             ask: returns the value of a fixture of the present item.
         """
+        # A study outlives the item that made it, and may ask only through the item that runs now.
+        self._ask[:] = [ask]
         if key not in self._studies:
-            self._studies[key] = self._new_study(ask)
+            self._studies[key] = self._new_study()
         return self._studies[key]
 
-    def _new_study(self, ask: Callable[[str], Any]) -> Study:
+    def _new_study(self) -> Study:
         return Study(
             self._settings(),
-            candidate=lambda: self._predictor(ask("candidate"), "candidate"),
-            champion=lambda: self._predictor(ask("champion"), "champion"),
-            table=lambda name: self._table(name, ask(f"{name}_data")),
+            candidate=lambda: self._predictor(self._ask[0]("candidate"), "candidate"),
+            champion=lambda: self._predictor(self._ask[0]("champion"), "champion"),
+            table=lambda name: self._table(name, self._ask[0](f"{name}_data")),
         )
 
     def _settings(self) -> StudySettings:

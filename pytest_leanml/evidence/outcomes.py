@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from pytest_leanml.evidence.records import MeasurementRecord
 
 PHASES = ("setup", "call", "teardown")
+FIRST_RELEASE = "first_release"
 
 _WORST_FIRST = (Outcome.ERROR, Outcome.NOT_RUN, Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.PASSED)
 
 _OF_CATEGORY = {
     "assert": Outcome.FAILED,
     "inconclusive": Outcome.INCONCLUSIVE,
+    FIRST_RELEASE: Outcome.INCONCLUSIVE,
     "skip": Outcome.NOT_RUN,
     "exit": Outcome.ERROR,
     "error": Outcome.ERROR,
@@ -35,7 +37,7 @@ class CheckSummary:
         nodeid: pytest's node id.
         outcome: the worst over processes.
         problem: why it is not a pass, None when it is.
-        excused: "severity" or "waiver" where a missed limit is excused, and nothing but a limit was missed.
+        excused: "severity", "waiver" or "first_release" where a missed limit is excused, and nothing but a limit was missed.
         measurements: what it recorded, in order, once per id.
         seconds: time in all phases.
     """
@@ -90,7 +92,11 @@ def _summary(nodeid: str, items: Sequence[ItemLedger]) -> CheckSummary:
 
 
 def _excused(outcome: Outcome, item: ItemLedger, measurements: Sequence[MeasurementRecord]) -> str | None:
-    if outcome not in {Outcome.FAILED, Outcome.INCONCLUSIVE} or not missed(measurements):
+    if outcome not in {Outcome.FAILED, Outcome.INCONCLUSIVE}:
+        return None
+    if item.excused == FIRST_RELEASE:
+        return FIRST_RELEASE if any(phase.category == FIRST_RELEASE for phase in item.phases) else None
+    if not missed(measurements):
         return None
     if item.excused == "severity" and item.check is not None and item.check.severity != Severity.WARNING:
         return None

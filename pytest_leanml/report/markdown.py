@@ -72,7 +72,7 @@ def _measurements(document: Mapping[str, Any]) -> Iterator[str]:
             record.get("interval", ""),
             words.number(record.get("sampleSize")),
             words.limit(record),
-            words.number(baseline.get(record["metric"])) if "[" not in name else "",
+            words.number(baseline.get(record["metric"])) if name == f"quality.{record['metric']}" else "",
             held,
         )
         yield "| " + " | ".join(markdown_text(cell) for cell in cells) + " |"

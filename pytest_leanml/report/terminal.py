@@ -91,7 +91,7 @@ class Screen:
         for name, record in shown:
             passed = record["passed"]
             mark = "+" if passed else "-"
-            skill = baseline.get(record["metric"])
+            skill = baseline.get(record["metric"]) if name == f"quality.{record['metric']}" else None
             beside = f"  (no skill {words.number(skill)})" if skill is not None else ""
             text = f"  {mark} {one_line(name):<{width}}  {words.measured(record):<34}  {words.limit(record)}{beside}"
             self._line(text.rstrip(), green=passed, red=not passed)
@@ -100,7 +100,7 @@ class Screen:
         if not reasons:
             return
         self._line(f"{title}:", bold=True)
-        for reason in reasons:
+        for reason, others in words.grouped(reasons):
             about = f" ({one_line(reason.check)})" if reason.check and reason.check not in reason.rule else ""
             self._line(f"  * {one_line(reason.rule)}{about}", **colour)
             for text in lines(reason.message):
@@ -108,6 +108,8 @@ class Screen:
             detail = words.against(reason)
             if detail:
                 self._line(f"      {detail}")
+            if others:
+                self._line(f"      also: {', '.join(one_line(other.rule) for other in others)}")
 
     def _rule(self, title: str, **markup: bool) -> None:
         self._writer.sep("=", title, **markup)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pytest_leanml.decision import Decision, Reason
 
@@ -51,6 +51,18 @@ def against(reason: Reason) -> str:
     if reason.limit is not None:
         parts.append(f"limit {reason.limit}")
     return ", ".join(parts)
+
+
+def grouped(reasons: Sequence[Reason]) -> list[tuple[Reason, list[Reason]]]:
+    """Put the reasons about one check together: the first of them speaks, the others are named beside it."""
+    groups: dict[str, tuple[Reason, list[Reason]]] = {}
+    for index, reason in enumerate(reasons):
+        key = reason.check.partition("[")[0] if reason.check else f"#{index}"
+        if key in groups:
+            groups[key][1].append(reason)
+        else:
+            groups[key] = (reason, [])
+    return list(groups.values())
 
 
 def subject(decision: Decision) -> str:
