@@ -325,9 +325,10 @@ def _window(other: object) -> tuple[float, float] | None:
     """Return the range that ``pytest.approx(x)`` stands for; None for anything else."""
     if not type(other).__module__.startswith("_pytest."):
         return None
-    expected, tolerance = getattr(other, "expected", None), getattr(other, "tolerance", None)
-    if not isinstance(expected, Real) or not isinstance(tolerance, Real):
+    expected = getattr(other, "expected", None)
+    if not isinstance(expected, Real) or not _is_finite(expected):
         return None
+    tolerance: Any = getattr(other, "tolerance", 0.0)
     return float(expected) - float(tolerance), float(expected) + float(tolerance)
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pytest_leanml.evidence.records import Comparison, MeasurementRecord
 
 _MOST_GROUPS = 6
-_DIGITS = range(4, 18)
+_FEWEST, _MOST = 4, 17
 
 
 def numeral(value: float, *others: float) -> str:
@@ -18,7 +18,8 @@ def numeral(value: float, *others: float) -> str:
 
     0.84996 against a limit of 0.85 must not read 0.85.
     """
-    for digits in _DIGITS:
+    whole = len(str(int(abs(value)))) if abs(value) < 10**_MOST else 0
+    for digits in range(max(_FEWEST, whole), _MOST + 1):
         text = f"{value:.{digits}g}"
         if all(f"{other:.{digits}g}" != text for other in others if other != value):
             return text

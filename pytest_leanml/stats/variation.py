@@ -21,7 +21,7 @@ def total_variation(reference: npt.ArrayLike, current: npt.ArrayLike, *, confide
     The interval is conservative: the L1 distance of n rows' shares from the true ones of k labels is below
     sqrt(2 ln((2^k - 2) / a) / n) with probability 1 - a (Weissman, Ordentlich, Seroussi, Verdu and Weinberger 2003,
     "Inequalities for the L1 deviation of the empirical distribution", HP Labs HPL-2003-97R1), each side with half of
-    the doubt.
+    the doubt. k counts the labels that were met on either side, and all that were not as one more.
 
     Args:
         reference: shape (n,), labels.
@@ -43,7 +43,7 @@ def total_variation(reference: npt.ArrayLike, current: npt.ArrayLike, *, confide
         raise InconclusiveError("no rows to compare", "at least one row on either side")
     labels = sorted({*old, *new}, key=str)
     value = sum(abs(old[each] / n - new[each] / m) for each in labels) / 2
-    margin = _margin(len(labels), n, confidence) + _margin(len(labels), m, confidence)
+    margin = _margin(len(labels) + 1, n, confidence) + _margin(len(labels) + 1, m, confidence)
     low, high = max(0.0, value - margin), min(1.0, value + margin)
     by = {str(each): Part(new[each] / m, m) for each in labels}
     return Estimate(value, n + m, low, high, "weissman", confidence, by=by)
@@ -57,5 +57,5 @@ def _margin(labels: int, rows: int, confidence: float) -> float:
     """Return half the bound on the L1 distance of one side."""
     doubt = (1 - confidence) / 2
     # ln(2^k - 2) without 2^k, which overflows a float beyond 1023 labels.
-    tail = labels * math.log(2) + math.log1p(-(2.0 ** (1 - labels))) if labels > 1 else -math.inf
-    return math.sqrt(2 * max(0.0, tail - math.log(doubt)) / rows) / 2
+    tail = labels * math.log(2) + math.log1p(-(2.0 ** (1 - labels)))
+    return math.sqrt(2 * (tail - math.log(doubt)) / rows) / 2
