@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_leanml.config import check_specs, thresholds
+from pytest_leanml.config.models import Data
 from pytest_leanml.errors import EngineError
 from pytest_leanml.policy.answers import PolicySet
 from pytest_leanml.policy.facts import check_facts
@@ -115,7 +116,7 @@ def find_rules(  # noqa: PLR0913 - what a rule can depend on
     packages = [package.name for package in policies.packages]
     waivers = live_waivers(config, environment, evaluated_at=evaluated_at, packages=packages)
     data = {
-        "thresholds": thresholds(config, environment) if config is not None else {},
+        "thresholds": _thresholds(config, environment),
         "waived": dict(waivers.live),
         "environment": environment or "",
         "judge": {spec.base: str(spec.limit.judge) for spec in specs},
@@ -125,6 +126,13 @@ def find_rules(  # noqa: PLR0913 - what a rule can depend on
     }
     timeout = config.policy.timeout if config is not None else DEFAULT_POLICY_TIMEOUT
     return Rules(policies, used, specs, waivers.live, waivers.expired, data, timeout)
+
+
+def _thresholds(config: Config | None, environment: str | None) -> dict[str, dict[str, float]]:
+    """Return the limits in force; a group has its least size also where a test alone measures fairness."""
+    data = Data() if config is None else config.data
+    least = {"fairness.group_size": {"min": float(data.min_group)}}
+    return least if config is None else {**least, **thresholds(config, environment)}
 
 
 def own_policies(config: Config | None, flag: Sequence[Path] | None) -> tuple[Path, ...]:

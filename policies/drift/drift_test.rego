@@ -144,12 +144,15 @@ test_prediction_drift_alone_needs_no_columns if {
 }
 
 test_other_limits_of_drift_are_not_judged_here if {
+	verdict({"measurements": {"drift.column[dep_delay]": {"value": 0.9}}}, {}) == passes
+	verdict({"measurements": {"quality.accuracy": {"value": 0.9}}}, {}) == denies({"drift.drift"})
+	verdict({"measurements": {"drift.column[dep_delay]": {"value": 0.9}}}, settings) == denies({rule})
 	verdict(good, setting("/thresholds/drift.column", {"max": 0})) == passes
 }
 
 test_nothing_measured_denies if {
 	every odd in [null, [], [1], "x", 1, {}] {
-		verdict(given("/drift", odd), {}) == denies({"drift.drift"})
+		verdict({"drift": odd}, {}) == denies({"drift.drift"})
 		verdict(given("/drift", odd), settings) == denies({rule})
 	}
 }
