@@ -334,6 +334,8 @@ test_nothing_passes_by_not_being_denied if {
 	every document in [{}, given(value_path, null), without(value_path)] {
 		not comparison.allow with input as document with data.leanml as settings with data.gate.comparison.deny as set()
 	}
+	more := json.patch(settings, [{"op": "add", "path": "/thresholds/comparison.another", "value": {"min": 0}}])
+	not comparison.allow with input as good with data.leanml as more with data.gate.comparison.deny as set()
 	not comparison.allow with input as good with data.leanml as missed with data.gate.comparison.deny as set()
 	not comparison.allow with input as good with data.leanml as {} with data.gate.comparison.deny as set()
 	comparison.allow with input as good with data.leanml as settings with data.gate.comparison.deny as set()

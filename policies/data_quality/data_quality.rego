@@ -22,6 +22,7 @@ allow if {
 	every name, _ in sources {
 		filled[name]
 	}
+	count(declared - covered) == 0
 	every id, _ in facts {
 		settled(id)
 	}
@@ -154,8 +155,7 @@ problems contains {"id": id, "check": check_of(id), "kind": kind, "path": facts[
 }
 
 problems contains {"id": id, "check": "", "kind": "absent", "path": root, "msg": msg} if {
-	some id in declared
-	not id in covered
+	some id in (declared - covered)
 	msg := sprintf("%s has a limit and was not measured", [id])
 }
 

@@ -314,6 +314,8 @@ test_nothing_passes_by_not_being_denied if {
 	every document in [{}, given(value_path, null), without(value_path)] {
 		not data_quality.allow with input as document with data.leanml as settings with data.gate.data_quality.deny as set()
 	}
+	more := json.patch(settings, [{"op": "add", "path": "/thresholds/data_quality.another", "value": {"min": 0}}])
+	not data_quality.allow with input as good with data.leanml as more with data.gate.data_quality.deny as set()
 	not data_quality.allow with input as good with data.leanml as missed with data.gate.data_quality.deny as set()
 	not data_quality.allow with input as good with data.leanml as {} with data.gate.data_quality.deny as set()
 	data_quality.allow with input as good with data.leanml as settings with data.gate.data_quality.deny as set()

@@ -336,6 +336,8 @@ test_nothing_passes_by_not_being_denied if {
 	every document in [{}, given(value_path, null), without(value_path)] {
 		not drift.allow with input as document with data.leanml as settings with data.gate.drift.deny as set()
 	}
+	more := json.patch(settings, [{"op": "add", "path": "/thresholds/drift.prediction", "value": {"min": 0}}])
+	not drift.allow with input as good with data.leanml as more with data.gate.drift.deny as set()
 	not drift.allow with input as good with data.leanml as missed with data.gate.drift.deny as set()
 	not drift.allow with input as good with data.leanml as {} with data.gate.drift.deny as set()
 	drift.allow with input as good with data.leanml as settings with data.gate.drift.deny as set()

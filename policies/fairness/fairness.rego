@@ -18,6 +18,7 @@ default allow := false
 allow if {
 	count(deny) == 0
 	count(facts) > 0
+	count(declared - covered) == 0
 	every id, _ in facts {
 		settled(id)
 		spanned(facts[id])
@@ -180,8 +181,7 @@ problems contains {"id": id, "check": check_of(id), "kind": kind, "path": facts[
 }
 
 problems contains {"id": id, "check": "", "kind": "absent", "path": root, "msg": msg} if {
-	some id in declared
-	not id in covered
+	some id in (declared - covered)
 	msg := sprintf("%s has a limit and was not measured", [id])
 }
 

@@ -364,6 +364,8 @@ test_nothing_passes_by_not_being_denied if {
 	every document in [{}, given(value_path, null), without(value_path)] {
 		not fairness.allow with input as document with data.leanml as settings with data.gate.fairness.deny as set()
 	}
+	more := json.patch(settings, [{"op": "add", "path": "/thresholds/fairness.another", "value": {"min": 0}}])
+	not fairness.allow with input as good with data.leanml as more with data.gate.fairness.deny as set()
 	not fairness.allow with input as good with data.leanml as missed with data.gate.fairness.deny as set()
 	not fairness.allow with input as good with data.leanml as {} with data.gate.fairness.deny as set()
 	fairness.allow with input as good with data.leanml as settings with data.gate.fairness.deny as set()
