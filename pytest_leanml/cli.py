@@ -42,14 +42,14 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="leanml", description="Decide whether a model may be promoted, and carry it out.")
     parser.add_argument("--version", action="version", version=f"leanml {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    commands: Commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     for add in (_add_init, _add_decide, _add_policy, _add_approve, _add_deploy, _add_history, _add_rollback, _add_opa):
         add(commands)
     return parser
 
 
 if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - it has no public name
+    Commands = argparse._SubParsersAction[_Parser]  # noqa: SLF001 - it has no public name
 
 
 def _add_init(commands: Commands) -> None:

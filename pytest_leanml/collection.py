@@ -121,11 +121,11 @@ class DeclaredCheck(pytest.Function):
         limit = spec.limit
         self.info = CheckInfo(spec.id, kind, str(limit.severity), limit.owner, declared=True)
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
         """Show a missed limit as its own few lines, not as a traceback through this package."""
         if isinstance(excinfo.value, LeanmlError | AssertionError):
             return str(excinfo.value)
-        return super().repr_failure(excinfo, style)
+        return super().repr_failure(excinfo)
 
 
 def _function(spec: CheckSpec) -> Any:

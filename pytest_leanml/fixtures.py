@@ -44,7 +44,7 @@ def _study(request: pytest.FixtureRequest) -> Study:
 
     recording = request.config.stash.get(RECORDING, None)
     manager = request.session._fixturemanager  # noqa: SLF001 - which override an item sees has no public name
-    key = tuple(id((manager.getfixturedefs(name, request.node) or [None])[-1]) for name in _SOURCES)
+    key = tuple(tuple(map(id, manager.getfixturedefs(name, request.node) or ())) for name in _SOURCES)
     study = _workbench(request.config).study(key, request.getfixturevalue)
     if recording is None:
         return study.at(discard)

@@ -316,12 +316,19 @@ def _used(manifest: Manifest, ledger: Ledger, subject: Mapping[str, Any]) -> Ite
             yield Reason("G10.changed", f"the {event['name']} data that was read is not the one that was there first")
     for event in ledger.models:
         if event.get("role") == "candidate" and subject and event.get("digest") != subject.get("digest"):
-            yield Reason(
-                "G10.candidate",
-                "what was measured is a `candidate` fixture of the project, whose bytes are not those of "
-                f"{subject.get('uri')}; next: make sure that the fixture loads that model",
-                Severity.WARNING,
-            )
+            yield _other_model(event, subject)
+
+
+def _other_model(event: Mapping[str, Any], subject: Mapping[str, Any]) -> Reason:
+    """What was measured is not the bytes that would be promoted: told, where a project wants it so."""
+    uri = subject.get("uri")
+    if event.get("origin") == "predictions":
+        message = f"a predictions file was judged, whose bytes say nothing of {uri}; next: see that {uri} made it"
+        return Reason("G10.predictions", message, Severity.WARNING)
+    if event.get("origin") == "fixture":
+        message = f"a `candidate` fixture of the project was judged; next: see that it is {uri}"
+        return Reason("G10.candidate", message, Severity.WARNING)
+    return Reason("G10.candidate", f"the model that was judged is not {uri} as it was there first")
 
 
 def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Reason]:

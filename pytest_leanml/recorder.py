@@ -183,7 +183,7 @@ class Recorder:
             return
         self.write("excused", nodeid=item.nodeid, by=by)
         report.outcome = "skipped"
-        report.wasxfail = f"reason: {reason}"  # type: ignore[attr-defined]  # pytest's own protocol for xfail
+        report.wasxfail = f"reason: {reason}"  # pytest's own protocol for xfail
 
 
 def _plain(info: CheckInfo) -> dict[str, Any]:

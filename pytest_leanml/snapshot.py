@@ -204,6 +204,9 @@ def _history(run_id: str, environment: str | None, target: Environment | None, s
         return {}
     rule = target.streak
     streak = subjects.registry.streak(
-        subjects.candidate, environment=rule.environment or environment, distinct=rule.distinct, exclude_run_id=run_id
+        subjects.candidate,
+        environment=rule.environment or environment or "",
+        distinct=rule.distinct,
+        exclude_run_id=run_id,
     )
     return {"streak": streak.count, "counted": list(streak.counted), "source": streak.source}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_leanml.config import candidate_uri, champion_uri
 from pytest_leanml.errors import GateUsageError
-from pytest_leanml.registry import Registry, is_registry_uri
+from pytest_leanml.registry import Registry
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pytest_leanml.config import Config, Environment
     from pytest_leanml.registry.refs import ModelRef
 
@@ -57,37 +57,32 @@ def find_subjects(  # noqa: PLR0913 - what decides which models they are
         GateUsageError: a model that is not there, or ``first_release: true`` beside a champion.
         RegistryError: the registry cannot be reached.
     """
-    model = config.model if config is not None else None
-    if model is None or config is None or environment is None:
+    if config is None or config.model is None or environment is None:
         return _without_name(candidate, champion, into)
+    model, name = config.model, config.model.name
     registry = Registry(model.registry, root=config.root)
     predictions = config.resolve(model.predictions) if model.predictions else None
-    uri = candidate or model.candidate
-    if uri is None:
-        uri = str(predictions) if predictions is not None else f"models:/{model.name}@candidate"
-    if model.name is None:
-        return Subjects(registry.fetch(_located(uri, config.root), into / "candidate", predictions=predictions))
-    judged = registry.fetch(_located(uri, config.root), into / "candidate", predictions=predictions)
-    promotable = judged.version is not None and judged.name == model.name
-    if not (promotable or compares or champion or model.champion):
+    uri = candidate_uri(config, candidate)
+    if predictions is not None and candidate is None and model.candidate is None:
+        uri = str(predictions)
+    judged = registry.fetch(str(uri), into / "candidate", predictions=predictions)
+    promotable = judged.version is not None and judged.name == name
+    if name is None or not (promotable or compares or champion or model.champion):
         return Subjects(judged, registry=registry)
-    version = registry.version_of_alias(model.name, environment.alias)
-    known = champion or model.champion or (f"models:/{model.name}/{version}" if version else None)
-    _check_first_release(first=model.first_release, known=known, name=model.name, alias=environment.alias)
-    best = registry.fetch(_located(known, config.root), into / "champion") if known else None
+    version = registry.version_of_alias(name, environment.alias)
+    pinned = f"models:/{name}/{version}" if version else None
+    known = champion_uri(config, flag=champion) if champion or model.champion else pinned
+    _check_first_release(first=model.first_release, known=known, name=name, alias=environment.alias)
+    best = registry.fetch(known, into / "champion") if known else None
     return Subjects(judged, best, environment.alias if promotable else None, version, registry)
 
 
 def _without_name(candidate: str | None, champion: str | None, into: Path) -> Subjects:
     if candidate is None:
         return Subjects()
-    registry = Registry(None, root=into)
+    registry = Registry(None, root=Path.cwd())
     best = registry.fetch(champion, into / "champion") if champion else None
     return Subjects(registry.fetch(candidate, into / "candidate"), best, registry=registry)
-
-
-def _located(uri: str, root: Path) -> str:
-    return uri if is_registry_uri(uri) else str(root / uri)
 
 
 def _check_first_release(*, first: bool, known: str | None, name: str, alias: str) -> None:

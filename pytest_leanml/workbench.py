@@ -76,6 +76,7 @@ class Workbench:
     _tables: dict[int, Table] = field(default_factory=dict)
     _studies: dict[Hashable, Study] = field(default_factory=dict)
     _noted: set[Hashable] = field(default_factory=set)
+    _origins: dict[int, str] = field(default_factory=dict)
     _ask: list[Callable[[str], Any]] = field(default_factory=list)
 
     def candidate(self) -> Predictor:
@@ -155,7 +156,7 @@ class Workbench:
         if given is None:
             return None
         predictor = as_predictor(given, drop=self._never_features(), who=f"the {role}")
-        self._tell("model", role, role=role, digest=predictor.digest)
+        self._tell("model", role, role=role, digest=predictor.digest, origin=self._origins.get(id(given), "fixture"))
         return predictor
 
     def _table(self, name: str, frame: Any) -> Table | None:
@@ -179,19 +180,23 @@ class Workbench:
 
     def _load(self, subject: Subject) -> Predictor:
         model = self.config.model if self.config is not None else None
+        predictor: Predictor
         if subject.predictions is not None and model is not None and self.config is not None:
-            return load_predictions(
+            predictor = load_predictions(
                 subject.predictions,
                 columns={"prediction": model.columns.prediction, "score": model.columns.score},
                 ids=self.config.data.ids,
             )
-        return load_model(
-            subject.artifact,
-            digest=subject.digest,
-            trust=bool(model and model.trust),
-            trusted_types=model.trusted_types if model is not None else (),
-            drop=self._never_features(),
-        )
+        else:
+            predictor = load_model(
+                subject.artifact,
+                digest=subject.digest,
+                trust=bool(model and model.trust),
+                trusted_types=model.trusted_types if model is not None else (),
+                drop=self._never_features(),
+            )
+        self._origins[id(predictor)] = "artifact" if subject.predictions is None else "predictions"
+        return predictor
 
 
 def recorded_workbench(context: Mapping[str, Any], note: Callable[..., None]) -> Workbench:

@@ -215,7 +215,7 @@ def test_data_that_was_read_must_be_what_was_snapshotted():
 
 
 def test_a_candidate_of_the_projects_own_is_told():
-    ledger = Ledger({"main": process()}, models=({"role": "candidate", "digest": "sha256:bb"},))
+    ledger = Ledger({"main": process()}, models=({"role": "candidate", "digest": "sha256:bb", "origin": "fixture"},))
     judgement = decide(ledger)
     assert judgement.verdict is Verdict.ALLOW
     assert [each.rule for each in judgement.warnings] == ["G10.candidate"]

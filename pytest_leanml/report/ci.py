@@ -45,7 +45,7 @@ def _heredoc(name: str, value: str) -> str:
     return f"{name}<<{delimiter}\n{value}\n{delimiter}\n"
 
 
-def annotations(decision: Decision, *, limit: int = 10) -> Iterator[str]:
+def workflow_commands(decision: Decision, *, limit: int = 10) -> Iterator[str]:
     """Yield one workflow command for each reason and warning, as many as a runner shows."""
     for level, reasons in (("error", decision.reasons), ("warning", decision.warnings)):
         for reason in reasons[:limit]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from pytest_leanml.report.ci import annotations, dotenv, outputs, write_github
+from pytest_leanml.report.ci import dotenv, outputs, workflow_commands, write_github
 from pytest_leanml.report.markdown import markdown
 from pytest_leanml.strict import write_whole
 
@@ -46,7 +46,7 @@ def write_reports(  # noqa: PLR0913 - what a report tells
     if github:
         write_github(os.environ, values, summary)
         if os.environ.get("GITHUB_ACTIONS") == "true":
-            for line in annotations(decision):
+            for line in workflow_commands(decision):
                 print(line, flush=True)  # noqa: T201 - the runner reads stdout
     if gitlab and os.environ.get("GITLAB_CI") == "true":
         write_whole(output / "leanml.env", dotenv(values))
