@@ -59,7 +59,7 @@ class EmbeddedEngine:
         """
         deadline = time.monotonic() + timeout
         asked = self._load(policies, timeout)
-        arguments = (document, data_text(document, data), list(asked.rules))
+        arguments = (document, data_text(asked, document, data), list(asked.rules))
         found = self._worker.call("evaluate", *arguments, timeout=max(0.0, deadline - time.monotonic()))
         if len(found) != len(asked.packages):
             raise EngineError(f"the embedded engine gave {len(found)} answers for {len(asked.packages)} packages")

@@ -33,11 +33,13 @@ class Question:
         files: [logical path, text] of every module, the entry module among them.
         rules: rule to evaluate for each deciding package, in order of name.
         packages: the deciding packages.
+        clock: whether a policy may ask for the time.
     """
 
     files: tuple[tuple[str, str], ...]
     rules: tuple[str, ...]
     packages: tuple[Package, ...]
+    clock: bool
 
 
 def question(policies: PolicySet) -> Question:
@@ -51,12 +53,15 @@ def question(policies: PolicySet) -> Question:
         lines += [f"said_{index} := x if x := answer_{index}{pinned}", ""]
     files = [(_LOGICAL, "\n".join(lines)), *((file.logical, file.text) for file in policies.files)]
     rules = tuple(f"data.{ENTRY}.said_{index}" for index in range(len(packages)))
-    return Question(tuple(files), rules, packages)
+    return Question(tuple(files), rules, packages, clock)
 
 
-def data_text(document: str, data: Mapping[str, Any]) -> str:
-    """Return the data document that both engines get: ``leanml``, and the moment that stands for the clock."""
-    return dump_json({DATA: dict(data)}, indent=None).rstrip()[:-1] + f', "{ENTRY}_moment": {moment(document)}}}'
+def data_text(asked: Question, document: str, data: Mapping[str, Any]) -> str:
+    """Return the data document that both engines get: ``leanml``, and where it is asked for, what the clock says."""
+    whole: dict[str, Any] = {DATA: dict(data)}
+    text = dump_json(whole, indent=None).rstrip()
+    # Written by hand, since our own strict JSON holds integers to 2^53.
+    return f'{text[:-1]},"{ENTRY}_moment":{moment(document)}}}' if asked.clock else text
 
 
 def moment(document: str) -> int:

@@ -138,5 +138,6 @@ def _shown(value: object) -> str:
     text = text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}..."
     if value is None or isinstance(value, (bool, int, float)):
         return text
-    kind = {str: "text", list: "a list", dict: "an object"}.get(type(value), type(value).__name__)
+    kinds: dict[type, str] = {str: "text", list: "a list", dict: "an object"}
+    kind = kinds.get(type(value), type(value).__name__)
     return f"{text} ({kind})"

@@ -130,7 +130,7 @@ class OpaEngine:
         asked = question(policies)
         deadline = time.monotonic() + timeout
         with tempfile.TemporaryDirectory(prefix="leanml-opa-") as folder:
-            sources = _write(Path(folder), asked.files, data_text(document, data))
+            sources = _write(Path(folder), asked.files, data_text(asked, document, data))
             together = _ask(self._binary, f"[{', '.join(asked.rules)}]", sources, document, deadline)
             if "error" not in together:
                 return _answers(asked, together.get("value"))

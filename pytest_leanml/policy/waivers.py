@@ -11,7 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pytest_leanml.decision import Reason
 from pytest_leanml.errors import ConfigError
 from pytest_leanml.policy.instants import parse_instant
-from pytest_leanml.strict import load_json, load_yaml, read_bytes
+from pytest_leanml.strict import load_json, read_bytes
+from pytest_leanml.strict_yaml import load_yaml
 from pytest_leanml.vocabulary import is_id
 
 if TYPE_CHECKING:

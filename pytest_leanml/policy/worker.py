@@ -29,6 +29,7 @@ class Session:
 
     def __init__(self) -> None:
         self._engine = regorus.Engine()
+        self._data: str | None = None
 
     def parse(self, files: list[list[str]]) -> list[dict[str, str]]:
         """Return for each [name, text] its syntax tree as JSON text, or the parser's error and whether it is v0."""
@@ -44,13 +45,16 @@ class Session:
 
     def load(self, files: list[list[str]]) -> list[str]:
         """Replace what is loaded by these [name, text]; returns their packages."""
-        self._engine = _quiet()
+        self._engine, self._data = _quiet(), None
         return [self._engine.add_policy(name, text) for name, text in files]
 
     def evaluate(self, document: str, data: str, rules: list[str]) -> list[dict[str, Any]]:
         """Return for each rule ``{"value": ...}``, ``{}`` where it is undefined, or ``{"error": ...}``."""
-        self._engine.clear_data()
-        self._engine.add_data_json(data)
+        # New data make the engine analyse every policy again, which takes longer than asking them.
+        if data != self._data:
+            self._engine.clear_data()
+            self._engine.add_data_json(data)
+            self._data = data
         self._engine.set_input_json(document)
         return [self._value(rule) for rule in rules]
 
@@ -93,7 +97,7 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     session = Session()
-    calls = {"parse": session.parse, "load": session.load, "evaluate": session.evaluate}
+    calls: dict[str, Callable[..., Any]] = {"parse": session.parse, "load": session.load, "evaluate": session.evaluate}
     sys.stdout.write(json.dumps({"result": version(DISTRIBUTION)}) + "\n")
     sys.stdout.flush()
     for line in sys.stdin:
