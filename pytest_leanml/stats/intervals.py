@@ -133,7 +133,8 @@ def student(mean: float, error: float, n: int, confidence: float) -> Limits:
 
 def log_scale(value: float, error: float, z: float) -> Limits:
     """Delta interval of a positive value on the log scale: it stays positive."""
-    factor = math.exp(min(z * error / value, 700.0))
+    # Cut at a factor of 1e130, which says as little as infinity and can be written down.
+    factor = math.exp(min(z * error / value, 300.0))
     return value / factor, value * factor
 
 

@@ -173,7 +173,7 @@ def encode(labels: npt.NDArray[Any], classes: Sequence[Any], name: str) -> IntAr
         codes = _look_up(labels, classes, name)
     unknown = codes < 0
     if unknown.any():
-        strange = ", ".join(repr(each) for each in _first_distinct(labels[unknown].tolist()))
+        strange = ", ".join(list(dict.fromkeys(map(repr, labels[unknown].tolist())))[:SHOWN])
         raise MeasurementError(
             f"{name}: {int(unknown.sum())} of {len(labels)} labels are unknown: {strange}",
             f"labels among {', '.join(map(repr, classes[:SHOWN]))}{', ...' if len(classes) > SHOWN else ''}",
@@ -188,10 +188,6 @@ def _look_up(labels: npt.NDArray[Any], classes: Sequence[Any], name: str) -> Int
         return np.fromiter((table.get(each, -1) for each in labels.tolist()), dtype=np.intp, count=len(labels))
     except TypeError as error:
         raise MeasurementError(f"{name} holds values that are no labels", "numbers, booleans or text") from error
-
-
-def _first_distinct(values: Iterable[Any]) -> list[Any]:
-    return list(dict.fromkeys(map(str, values)))[:SHOWN]
 
 
 def _natives(values: Iterable[Any]) -> tuple[Any, ...]:

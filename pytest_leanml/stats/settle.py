@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 def rows_to_settle(estimate: Estimate, limit: float) -> int | None:
     """Return the rows at which the interval would clear ``limit``, were the value to stay where it is.
 
-    The half-width on the limit's side shrinks with the square root of n, so that it clears a distance d at
-    ``n * (width / d) ** 2`` rows. An order of magnitude to plan with, not a promise: the value will move.
+    The half-width shrinks with the square root of n, so that it clears a distance d at ``n * (width / d) ** 2`` rows.
+    Intervals grow symmetric as they shrink, so the width is the larger of half the whole and the limit's own side. An
+    order of magnitude to plan with, not a promise: the value will move.
 
     Args:
         estimate: with an interval, or None is returned.
@@ -30,10 +31,12 @@ def rows_to_settle(estimate: Estimate, limit: float) -> int | None:
     """
     if not math.isfinite(limit):
         raise MeasurementError(f"the limit {limit!r}", "a finite number")
-    edge = estimate.low if limit < estimate.value else estimate.high
     distance = abs(limit - estimate.value)
-    if edge is None or distance == 0:
+    if estimate.low is None or estimate.high is None or distance == 0:
         return None
-    ratio = abs(edge - estimate.value) / distance
+    width = estimate.value - estimate.low if limit < estimate.value else estimate.high - estimate.value
+    if width >= distance:
+        width = max(width, (estimate.high - estimate.low) / 2)
     # Squared only where it stays a finite number of rows.
+    ratio = width / distance
     return max(1, math.ceil(estimate.n * ratio**2)) if ratio < math.sqrt(2**53) else None
