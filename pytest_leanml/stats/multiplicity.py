@@ -75,7 +75,7 @@ def drifted_columns(
 
     Drifted: the effect reaches the limit and the adjusted p value is at most ``fdr``. Stable: the effect is below the
     limit. Unsettled: the effect reaches the limit, but so few rows could show it by chance. That is no pass: with three
-    rows nothing is ever significant, and nearly every effect is large.
+    rows hardly anything is significant, and nearly every effect is large.
 
     Args:
         estimates: column -> estimate with ``p_value`` among its details.
