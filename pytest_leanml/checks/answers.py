@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pytest_leanml.errors import SourceError
+from pytest_leanml.sources.outputs import shown
 from pytest_leanml.sources.predictor import class_scores, positive_scores
 from pytest_leanml.sources.task import infer_task
 from pytest_leanml.stats.samples import Sample, make_sample
@@ -108,9 +109,30 @@ class Answers:
 def task_of(truth: NDArray[Any], models: Sequence[Answers], *, task: str, positive: Any) -> TaskFacts:
     """Infer task, classes and positive label from the target and the labels that the models know.
 
+    The first model says the task; of several classes, those that any of the models knows count.
+
     Raises:
         ConfigError: leanml.yaml must say the task or the positive label.
+        SourceError: a model and the target speak of different labels.
     """
-    known = [each.known_classes() for each in models]
-    labels = [label for classes in known if classes is not None for label in classes]
-    return infer_task(truth, task, positive, classes=labels if any(each is not None for each in known) else None)
+    for each in models:
+        _demand_same_labels(truth, each)
+    facts = infer_task(truth, task, positive, classes=models[0].known_classes())
+    if facts[0] is not Task.MULTICLASS:
+        return facts
+    labels = {label: None for each in models for label in each.known_classes() or ()}
+    return infer_task(truth, Task.MULTICLASS, positive, classes=list(labels))
+
+
+def _demand_same_labels(truth: NDArray[Any], model: Answers) -> None:
+    """Refuse labels that never meet: a champion that is wrong in every row would make any candidate look good."""
+    known, found = model.known_classes(), set(truth.tolist())
+    if known is None:
+        return
+    texts = {isinstance(label, str) for label in (*known, *found)}
+    if len(texts) > 1 or not found & set(known):
+        raise SourceError(
+            f"the {model.role} knows the labels {shown(known)}, the target holds {shown(list(found))}",
+            "the same labels, of the same type",
+            "make data and models speak of the same labels",
+        )

@@ -143,7 +143,12 @@ def joined(values: Sequence[NDArray[Any]], columns: Sequence[str]) -> NDArray[An
         return _texts(values[0], columns[0])
     parts = [_texts(each, name) for each, name in zip(values, columns, strict=True)]
     rows = zip(*(part.tolist() for part in parts), strict=True)
-    return np.array([None if None in row else ".".join(map(encode_group, row)) for row in rows], dtype=object)
+    return np.array([None if None in row else ".".join(map(_dotless, row)) for row in rows], dtype=object)
+
+
+def _dotless(text: str) -> str:
+    """Encode dots as well, so that "a.b" with "c" is another group than "a" with "b.c"."""
+    return encode_group(text).replace(".", "%2E")
 
 
 def _texts(values: NDArray[Any], name: str) -> NDArray[Any]:

@@ -263,6 +263,10 @@ class Bound(_Compared):
     def _note(self, comparison: Comparison) -> None:
         self.parent.note(replace(comparison, side=self.side))
 
+    def explain(self) -> list[str]:
+        """Explain the measurement that it belongs to."""
+        return self.parent.explain()
+
     def _name(self) -> str:
         return f"the {self.side} confidence limit of {self.parent.id}"
 

@@ -62,7 +62,7 @@ def binary_frame(rows=400, seed=0):
     """Rows of two groups and two sites, a truth, a prediction that is mostly right and its score."""
     draw = np.random.default_rng(seed)
     truth = draw.random(rows) < 0.4
-    score = np.clip(0.5 * truth + 0.5 * draw.random(rows), 0.0, 1.0)
+    score = np.clip(0.35 * truth + 0.65 * draw.random(rows), 0.0, 1.0)
     return pd.DataFrame(
         {
             "id": np.arange(rows),
