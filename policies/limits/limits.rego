@@ -17,25 +17,19 @@ default allow := false
 
 allow if {
 	count(deny) == 0
-	count(missing) == 0
-	every finding in findings {
-		settled(finding)
+	count(declared - covered) == count(excepted)
+	every problem in problems {
+		pardoned(problem)
 	}
 }
 
-settled(finding) if finding.kind == "clear"
-
-settled(finding) if excused(finding)
-
-settled(finding) if softened(finding)
-
-deny contains {"rule": rule_of(finding.id), "path": path_of(finding), "msg": message(finding)} if {
-	some finding in findings
-	not settled(finding)
+deny contains {"rule": rule_of(problem.id), "path": path_of(problem), "msg": message(problem)} if {
+	some problem in problems
+	not pardoned(problem)
 }
 
 deny contains {"rule": rule_of(id), "path": sprintf(`measurements["%s"]`, [id]), "msg": msg} if {
-	some id in missing
+	some id in ((declared - covered) - excepted)
 	msg := sprintf("%s has a limit and was not measured: add the check, or record the value", [id])
 }
 
@@ -50,8 +44,7 @@ deny contains {"rule": "limits.declared", "path": "measurements", "msg": "measur
 }
 
 deny contains {"rule": "limits.declared", "path": "measurements", "msg": msg} if {
-	count(declared) == 0
-	count(compared) == 0
+	(count(declared) + count(passed)) + count(failed) == 0
 	not others_decide
 	msg := "no limit is declared and no other package decides: add one under `checks:`"
 }
@@ -59,104 +52,117 @@ deny contains {"rule": "limits.declared", "path": "measurements", "msg": msg} if
 others_decide if settings.others_decide == true
 
 # Severity warning excuses a missed limit, and nothing else.
-warn contains {"rule": rule_of(finding.id), "path": path_of(finding), "msg": message(finding)} if {
-	some finding in findings
-	softened(finding)
-	not excused(finding)
+warn contains {"rule": rule_of(problem.id), "path": path_of(problem), "msg": message(problem)} if {
+	some problem in problems
+	softened(problem)
+	not excused(problem)
 }
 
 # Shown in every report, by the waiver's key: the measurement's own id, or the bare id, which covers every `[...]`.
 waived contains rule if {
-	some finding in findings
-	excused(finding)
-	some rule in waivers_of(finding)
+	some problem in problems
+	excused(problem)
+	some rule in waivers_of(problem)
 }
 
-excused(finding) if {
-	finding.kind == "missed"
-	count(waivers_of(finding)) > 0
+pardoned(problem) if excused(problem)
+
+pardoned(problem) if softened(problem)
+
+excused(problem) if {
+	problem.kind == "missed"
+	count(waivers_of(problem)) > 0
 }
 
-waivers_of(finding) := {rule |
-	some rule in {rule_of(finding.id), rule_of(bare(finding.id))}
+waivers_of(problem) := {rule |
+	some rule in {rule_of(problem.id), rule_of(bare(problem.id))}
 	is_object(settings.waived[rule])
 }
 
-softened(finding) if {
-	finding.kind == "missed"
-	severity(finding) == "warning"
+softened(problem) if {
+	problem.kind == "missed"
+	severity(problem.check) == "warning"
 }
 
 # The harness's word on a declared check wins over what the evidence says of it.
-severity(finding) := settings.severity[finding.check] if {
-	is_string(settings.severity[finding.check])
-} else := settings.severity[bare(finding.check)] if {
-	is_string(settings.severity[bare(finding.check)])
+severity(check) := settings.severity[check] if {
+	is_string(settings.severity[check])
+} else := settings.severity[bare(check)] if {
+	is_string(settings.severity[bare(check)])
 } else := "warning" if {
-	finding.check in with_severity.warning
-	not finding.check in with_severity.other
+	said := {word | some each in checks; each.id == check; word := object.get(each, "severity", null)}
+	said == {"warning"}
 } else := "error"
 
-with_severity := {
-	"warning": {check.id | some check in checks; check.severity == "warning"},
-	"other": {check.id | some check in checks; object.get(check, "severity", null) != "warning"},
+# A problem is all that is not known to hold, so what is undefined is one.
+problems contains {"id": id, "by": name, "check": id, "kind": kind_of_miss(id, name)} if {
+	some [id, name] in (judged - cleared)
 }
 
-# Nothing but positive conditions lead to "clear" and "missed", so what is undefined ends as "unsound".
-findings contains {"id": pair.id, "by": pair.limit, "check": pair.id, "kind": held_to_limit(pair)} if {
-	some pair in judged
+problems contains {"id": id, "by": "", "check": check_of(id), "kind": kind_of_fail(id)} if {
+	some id in failed
+	not told_already(id)
 }
 
-findings contains {"id": id, "by": "", "check": check_of(id), "kind": held_to_test(id)} if {
-	some id in compared
+kind_of_miss(id, name) := "missed" if sound(id, name)
+
+else := "unsound"
+
+kind_of_fail(id) := "missed" if measurements[id].passed == false
+
+else := "unsound"
+
+# One pair of a measurement and a limit that covers it: that of its bare id, or its own.
+judged contains [id, name] if {
+	some id, name in bares
+	name in declared
 }
 
-held_to_limit(pair) := kind if {
-	fact := facts[pair.id]
-	in_range(fact)
-	kind := held(limits[pair.limit], fact, judge(pair.limit))
-} else := "unsound"
+judged contains [id, id] if {
+	some id, name in bares
+	name != id
+	id in declared
+}
 
-held(limit, fact, "point") := "clear" if {
-	clears(limit, fact)
-} else := "missed"
+cleared contains [id, name] if {
+	some [id, name] in judged
+	limit := limits[name]
+	limit.judge == "point"
+	value := facts[id]
+	value >= limit.min
+	value <= limit.max
+	value > limit.above
+	value < limit.below
+}
 
-held(limit, fact, "bound") := "unsound" if {
-	not bounded(limit, fact)
-} else := "clear" if {
-	clears(limit, fact)
-	bound_clears(limit, fact)
-} else := "missed"
-
-held_to_test(id) := "clear" if {
-	facts[id].passed == true
-} else := "missed" if {
-	facts[id].passed == false
-} else := "unsound"
-
-clears(limit, fact) if {
-	every bound, x in limit {
-		holds(bound, fact.value, x)
+cleared contains [id, name] if {
+	some [id, name] in judged
+	limits[name].judge == "bound"
+	sound(id, name)
+	every bound, x in settings.thresholds[name] {
+		holds(bound, facts[id], x)
+		holds(bound, measurements[id][side_of[bound]], x)
 	}
 }
 
-bound_clears(limit, fact) if {
-	every bound, x in limit {
-		holds(bound, fact[side_of[bound]], x)
-	}
+sound(id, name) if {
+	facts[id]
+	limits[name].judge == "point"
 }
 
-bounded(limit, fact) if {
-	every bound, _ in limit {
-		is_number(fact[side_of[bound]])
+sound(id, name) if {
+	facts[id]
+	limits[name].judge == "bound"
+	every bound, _ in settings.thresholds[name] {
+		is_number(measurements[id][side_of[bound]])
 	}
-	not backwards(fact)
+	not backwards(id)
 }
 
-backwards(fact) if {
-	is_number(fact.low)
-	is_number(fact.high)
-	fact.low > fact.high
+backwards(id) if {
+	is_number(measurements[id].low)
+	is_number(measurements[id].high)
+	measurements[id].low > measurements[id].high
 }
 
 holds("min", value, x) if value >= x
@@ -167,42 +173,35 @@ holds("above", value, x) if value > x
 
 holds("below", value, x) if value < x
 
-# One pair of a measurement and a limit that covers it: its own, or that of its bare id.
-judged contains {"id": id, "limit": limit} if {
-	some id, fact in facts
-	some limit in {id, fact.bare}
-	limit in declared
-}
+# What tests compared by themselves.
+passed := {id | some id, measurement in measurements; measurement.passed == true}
 
-# What was compared: by a test, or by the declared check itself, whose miss is told once.
-compared contains id if {
-	some id, fact in facts
+failed contains id if {
+	some id, measurement in measurements
+	not id in passed
 	some word in ["passed", "comparator", "threshold"]
-	fact[word] != null
-	not told_already(id)
+	measurement[word] != null
 }
 
+# A declared check that compared with its own limit is told once.
 told_already(id) if {
-	facts[id].passed == false
-	facts[id].check == id
-	some limit in {id, facts[id].bare}
-	held_to_limit({"id": id, "limit": limit}) == "missed"
-	limits[limit][bound_of[facts[id].comparator]] == facts[id].threshold
+	measurements[id].passed == false
+	measurements[id].check == id
+	some problem in missed_limits
+	problem.id == id
+	settings.thresholds[problem.by][bound_of[measurements[id].comparator]] == measurements[id].threshold
 }
 
-missing contains id if {
-	some id in declared
-	not id in covered
-	not without_champion(id)
-}
+missed_limits := {{"id": id, "by": name} | some [id, name] in (judged - cleared); sound(id, name)}
 
-covered := {name | some id, fact in facts; some name in {id, fact.bare}}
+covered := {name | some id, bare_id in bares; some name in {id, bare_id}}
 
 # A first release has nothing to be compared with.
-without_champion(id) if {
-	startswith(id, "comparison.")
+excepted contains id if {
 	settings.first_release == true
 	not champion_given
+	some id in (declared - covered)
+	startswith(id, "comparison.")
 }
 
 champion_given if evidence.champion.version != null
@@ -217,8 +216,10 @@ declared contains id if {
 	id != "fairness.group_size"
 }
 
-limits[id] := limit if {
+# A usable limit, open where it says nothing.
+limits[id] := object.union_n([open, limit, {"judge": object.get(judges, parts[0], "point")}]) if {
 	some id in declared
+	parts := split(id, "[")
 	limit := settings.thresholds[id]
 	is_object(limit)
 	count(limit) > 0
@@ -228,41 +229,49 @@ limits[id] := limit if {
 	}
 }
 
-facts[id] := object.union(measurement, {"bare": bare(id)}) if {
-	some id, measurement in measurements
-	is_object(measurement)
-}
-
-# A limit whose id is of no kind of check may name a number of the evidence by its path: budget.training_minutes.
-facts[id] := {"bare": id, "value": value} if {
-	some id in declared
-	not measured(id)
-	path := split(id, ".")
-	not path[0] in {"quality", "fairness", "drift", "comparison", "data_quality", "lineage", "custom"}
-	value := object.get(evidence, path, null)
-	is_number(value)
-}
-
-measured(id) if is_object(measurements[id])
-
-judge(id) := object.get(judges, bare(id), "point")
+open := {"min": -1e301, "max": 1e301, "above": -1e301, "below": 1e301}
 
 default judges := {}
 
 judges := settings.judge if is_object(settings.judge)
 
-check_of(id) := facts[id].check if {
-	is_string(facts[id].check)
-} else := ""
-
-in_range(fact) if {
-	is_number(fact.value)
-	[least, most] := range(fact)
-	fact.value >= least
-	fact.value <= most
+# id -> its number, where it can be one: 85 is no accuracy.
+facts[id] := value if {
+	some id, bare_id in bares
+	value := values[id]
+	is_number(value)
+	[least, most] := object.get(ranges, bare_id, [-1e300, 1e300])
+	value >= least
+	value <= most
 }
 
-range(fact) := object.get(ranges, fact.bare, [-1e300, 1e300])
+values[id] := value if {
+	some id, measurement in measurements
+	value := measurement.value
+}
+
+values[id] := value if some id, value in by_path
+
+bares[id] := parts[0] if {
+	some id, _ in measurements
+	parts := split(id, "[")
+}
+
+bares[id] := id if some id, _ in by_path
+
+# A limit whose id is of no kind of check may name a number of the evidence by its path: budget.training_minutes.
+by_path[id] := value if {
+	some id in declared
+	path := split(id, ".")
+	not path[0] in {"quality", "fairness", "drift", "comparison", "data_quality", "lineage", "custom"}
+	not id in object.keys(measurements)
+	value := object.get(evidence, path, null)
+	is_number(value)
+}
+
+check_of(id) := measurements[id].check if is_string(measurements[id].check)
+
+else := ""
 
 # Outside of these the number itself is wrong: 85 is not .85. They are definitions, no limits.
 ranges := {
@@ -294,44 +303,43 @@ bound_of := {">=": "min", "<=": "max", ">": "above", "<": "below"}
 # The end of the interval that has to clear.
 side_of := {"min": "low", "above": "low", "max": "high", "below": "high"}
 
-path_of(finding) := sprintf(`measurements["%s"].passed`, [finding.id]) if {
-	finding.by == ""
-} else := sprintf(`measurements["%s"].value`, [finding.id])
+path_of(problem) := sprintf(`measurements["%s"].passed`, [problem.id]) if problem.by == ""
 
-message(finding) := sprintf("%s was compared, and does not say whether it passed", [finding.id]) if {
-	finding.by == ""
-	finding.kind == "unsound"
-} else := sprintf("%s is %v; a test asked for %v %v", array.concat([finding.id], words)) if {
-	finding.by == ""
-	words := [object.get(facts[finding.id], word, "?") | some word in ["value", "comparator", "threshold"]]
-} else := sprintf("%s has no value, or one that is no number", [finding.id]) if {
-	not is_number(object.get(facts[finding.id], "value", null))
-} else := sprintf("%s is %v, outside of %v to %v", array.concat([finding.id, facts[finding.id].value], range(facts[finding.id]))) if {
-	not in_range(facts[finding.id])
-} else := sprintf("no usable limit for %s: give it min, max, above or below, and a number", [finding.by]) if {
-	not limits[finding.by]
-} else := sprintf("%s is to be judged by %v: use point or bound", [finding.by, judge(finding.by)]) if {
-	not judge(finding.by) in {"point", "bound"}
-} else := sprintf("%s is judged by its bound, and has no interval with low <= high", [finding.id]) if {
-	finding.kind == "unsound"
-} else := sprintf("%s is %v; the limit is %s", [finding.id, facts[finding.id].value, limit_of(finding)]) if {
-	judge(finding.by) == "point"
-} else := sprintf("%s is %v, its interval %v to %v; all of it must be %s", array.concat([finding.id], words)) if {
-	ends := [object.get(facts[finding.id], word, "?") | some word in ["value", "low", "high"]]
-	words := array.concat(ends, [limit_of(finding)])
+else := sprintf(`measurements["%s"].value`, [problem.id])
+
+message(problem) := sprintf("%s was compared, and does not say whether it passed", [problem.id]) if {
+	problem.by == ""
+	problem.kind == "unsound"
+} else := sprintf("%s is %v; a test asked for %v %v", array.concat([problem.id], words)) if {
+	problem.by == ""
+	words := [object.get(measurements[problem.id], word, "?") | some word in ["value", "comparator", "threshold"]]
+} else := sprintf("%s has no value, or one that is no number", [problem.id]) if {
+	not is_number(object.get(values, problem.id, null))
+} else := sprintf("%s is %v, outside of %v to %v", array.concat([problem.id, values[problem.id]], range)) if {
+	not facts[problem.id]
+	range := object.get(ranges, bares[problem.id], [-1e300, 1e300])
+} else := sprintf("no usable limit for %s: give it min, max, above or below, and a number", [problem.by]) if {
+	not limits[problem.by]
+} else := sprintf("%s is to be judged by %v: use point or bound", [problem.by, limits[problem.by].judge]) if {
+	not limits[problem.by].judge in {"point", "bound"}
+} else := sprintf("%s is judged by its bound, and has no interval with low <= high", [problem.id]) if {
+	problem.kind == "unsound"
+} else := sprintf("%s is %v; the limit is %s", [problem.id, facts[problem.id], limit_of(problem)]) if {
+	limits[problem.by].judge == "point"
+} else := sprintf("%s is %v, its interval %v to %v; all of it must be %s", array.concat([problem.id], words)) if {
+	ends := [object.get(measurements[problem.id], word, "?") | some word in ["value", "low", "high"]]
+	words := array.concat(ends, [limit_of(problem)])
 }
 
-limit_of(finding) := concat(" and ", [sprintf("%s %v", [signs[bound], x]) | some bound, x in limits[finding.by]])
+limit_of(problem) := concat(" and ", [sprintf("%s %v", [signs[bound], x]) | some bound, x in settings.thresholds[problem.by]])
 
 rule_of(id) := sprintf("limits.%s", [id])
 
 bare(id) := parts[0] if parts := split(id, "[")
 
-checks := [check |
-	is_array(evidence.checks)
-	some check in evidence.checks
-	is_string(check.id)
-]
+default checks := []
+
+checks := evidence.checks if is_array(evidence.checks)
 
 default evidence := {}
 

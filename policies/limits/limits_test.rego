@@ -492,10 +492,7 @@ test_messages if {
 	]}
 	said(measured("quality.accuracy", 1), bounded({"min": 0})) == {
 		[`measurements["quality.accuracy"]`, "the measurement quality.accuracy is no object"],
-		[
-			`measurements["quality.accuracy"]`,
-			"quality.accuracy has a limit and was not measured: add the check, or record the value",
-		],
+		[at, "quality.accuracy has no value, or one that is no number"],
 	}
 }
 
