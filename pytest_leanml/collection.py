@@ -121,7 +121,7 @@ class DeclaredCheck(pytest.Function):
         limit = spec.limit
         self.info = CheckInfo(spec.id, kind, str(limit.severity), limit.owner, declared=True)
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]  # as Function has it
         """Show a missed limit as its own few lines, not as a traceback through this package."""
         if isinstance(excinfo.value, LeanmlError | AssertionError):
             return str(excinfo.value)

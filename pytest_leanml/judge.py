@@ -133,7 +133,6 @@ def judge(  # noqa: PLR0913 - one argument for each thing that is judged
     excused = [each for each in evidence.checks if each.excused]
     reasons = [
         *manifest.never,
-        *_fates(child, ledger),
         *_manifest(manifest, ledger, evidence),
         *_ids(evidence.checks),
         *_checks(evidence.checks, denied, first_release=manifest.first_release),
@@ -144,6 +143,7 @@ def judge(  # noqa: PLR0913 - one argument for each thing that is judged
         *policy.reasons,
         *manifest.expired,
         *_changed(manifest.snapshot, after),
+        *_fates(child, ledger),
     ]
     used = tuple(_used(manifest, ledger, evidence.document.get("subject", {})))
     reasons += [each for each in used if each.severity is Severity.ERROR]

@@ -160,12 +160,15 @@ class Recorder:
         return [record for record in taken if any(not each.passed for each in record.comparisons)]
 
     def _explain(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        """Say which limits were missed, where the failure itself does not (``--assert=plain``)."""
         for record in self._missed(item.nodeid):
+            if record.id in report.longreprtext:
+                continue
             lines = [
                 f"{each.side} {each.comparator} {each.threshold:g}: {'held' if each.passed else 'missed'}"
                 for each in record.comparisons
             ]
-            report.sections.append((f"measured {record.id}", "\n".join(lines)))
+            report.sections.append((f"measured {record.id} = {record.value:.6g}", "\n".join(lines)))
 
     def _excuse(self, item: pytest.Item, report: pytest.TestReport, category: str) -> None:
         info = self._seen.get(item.nodeid)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_leanml.config import check_specs, thresholds
 from pytest_leanml.config.models import Data
 from pytest_leanml.errors import EngineError
+from pytest_leanml.evidence.schema import schema_problems
 from pytest_leanml.policy.answers import PolicySet
 from pytest_leanml.policy.facts import check_facts
 from pytest_leanml.policy.load import load_policies, policy_digest
@@ -147,7 +148,7 @@ def ask(rules: Rules, document: Mapping[str, Any], engine: Engine) -> Asked:
     policies = select(rules.policies, _in_use(rules, document))
     data = {**rules.data, "others_decide": _others_decide(policies, rules.used)}
     digest = policy_digest(policies, data)
-    problems = tuple(check_facts(document))
+    problems = tuple(dict.fromkeys([*schema_problems(document), *check_facts(document)]))
     if problems:
         return Asked((), policies, digest, problems)
     try:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_leanml.evidence.outcomes import CheckSummary, latest, summarise
-from pytest_leanml.vocabulary import Outcome
+from pytest_leanml.vocabulary import Outcome, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from pytest_leanml.evidence.ledger import Ledger
-    from pytest_leanml.evidence.records import MeasurementRecord
+    from pytest_leanml.evidence.ledger import CheckInfo, Ledger
+    from pytest_leanml.evidence.records import Comparison, MeasurementRecord
 
 SCHEMA = "leanml.evidence/v1"
 
@@ -79,7 +79,11 @@ def build_evidence(context: EvidenceContext, ledger: Ledger, exit_status: int | 
     conflicts += _facts(document, ledger)
     document["data"] = _data(ledger, conflicts)
     owners = {record.id: each.info.id for each in checks for record in each.measurements}
-    document["measurements"] = {r.id: _measurement(r, owners.get(r.id)) for r in sorted(merged, key=lambda r: r.id)}
+    held = _held(checks)
+    document["measurements"] = {
+        record.id: _measurement(record, owners.get(record.id), held.get(record.id, []))
+        for record in sorted(merged, key=lambda record: record.id)
+    }
     document["checks"] = [_check(each) for each in checks]
     document["run"] = _run(ledger, checks, exit_status)
     return Evidence(document, tuple(conflicts), checks)
@@ -186,7 +190,24 @@ def _data(ledger: Ledger, conflicts: list[str]) -> dict[str, Any]:
     return data
 
 
-def _measurement(record: MeasurementRecord, check: str | None) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """One comparison, with the check that made it."""
+
+    comparison: Comparison
+    check: CheckInfo
+
+
+def _held(checks: Iterable[CheckSummary]) -> dict[str, list[_Held]]:
+    """Return the comparisons of each measurement over all checks that made some."""
+    held: dict[str, list[_Held]] = {}
+    for summary in checks:
+        for record in summary.measurements:
+            held.setdefault(record.id, []).extend(_Held(each, summary.info) for each in record.comparisons)
+    return held
+
+
+def _measurement(record: MeasurementRecord, owner: str | None, held: list[_Held]) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "metric": record.metric,
         "value": record.value,
@@ -199,10 +220,10 @@ def _measurement(record: MeasurementRecord, check: str | None) -> dict[str, Any]
         "method": record.method,
         "by": {group: _finite(part) for group, part in record.by.items()} or None,
         "details": dict(record.details) or None,
-        "check": check,
+        "check": owner,
         "user": record.user or None,
     }
-    shown |= _comparisons(record)
+    shown |= _comparisons(held)
     return {key: value for key, value in shown.items() if value is not None}
 
 
@@ -210,23 +231,26 @@ def _finite(part: Mapping[str, float | int | None]) -> dict[str, float | int]:
     return {key: value for key, value in part.items() if value is not None and math.isfinite(value)}
 
 
-def _comparisons(record: MeasurementRecord) -> dict[str, Any]:
-    if not record.comparisons:
+def _comparisons(held: list[_Held]) -> dict[str, Any]:
+    """Show the comparison that counts most: a miss before a hit, and an error's before a warning's."""
+    if not held:
         return {}
-    shown = next((each for each in record.comparisons if not each.passed), record.comparisons[-1])
-    document: dict[str, Any] = {
-        "comparator": shown.comparator,
-        "threshold": shown.threshold,
-        "passed": shown.passed,
-    }
-    if shown.side != "value":
-        document["side"] = shown.side
-    if len(record.comparisons) > 1:
-        document["comparisons"] = [
-            {"comparator": each.comparator, "threshold": each.threshold, "passed": each.passed, "side": each.side}
-            for each in record.comparisons
-        ]
+    counted = [each for each in held if each.check.severity != Severity.WARNING] or held
+    shown = next((each for each in counted if not each.comparison.passed), counted[-1])
+    document = {**_compared(shown.comparison), "check": shown.check.id}
+    if len(held) > 1:
+        document["comparisons"] = [{**_compared(each.comparison), "check": each.check.id} for each in held]
     return document
+
+
+def _compared(comparison: Comparison) -> dict[str, Any]:
+    side = {} if comparison.side == "value" else {"side": comparison.side}
+    return {
+        "comparator": comparison.comparator,
+        "threshold": comparison.threshold,
+        "passed": comparison.passed,
+        **side,
+    }
 
 
 def _check(summary: CheckSummary) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class PolicyVerdict:
             yield WaivedReason(rule, f"{rule} is excused by a waiver", *texts)
 
 
-def judge_answers(
+def judge_answers(  # noqa: PLR0913 - what an answer is held against
     answers: Sequence[Answer],
     shadow: Sequence[str],
     expected: int,
@@ -106,7 +106,7 @@ def _reason(
     record = _measured(name, document.get("measurements", {}))
     bounds = thresholds.get(name.partition("[")[0]) or thresholds.get(name) or {}
     limit = ", ".join(f"{_SIGNS[bound]} {value:g}" for bound, value in bounds.items() if bound in _SIGNS)
-    if not limit and record and "comparator" in record:
+    if (record and record.get("passed") is False) or (not limit and record and "comparator" in record):
         limit = f"{record['comparator']} {record['threshold']:g}"
     known = any(covers(name, each) for each in [*thresholds, *document.get("measurements", {})])
     return Reason(

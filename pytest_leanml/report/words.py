@@ -56,7 +56,9 @@ def against(reason: Reason) -> str:
 def grouped(reasons: Sequence[Reason]) -> list[tuple[Reason, list[Reason]]]:
     """Put the reasons about one check together: the first of them speaks, the others are named beside it."""
     groups: dict[str, tuple[Reason, list[Reason]]] = {}
-    for index, reason in enumerate(reasons):
+    # A red exit status says nothing beside the check that made it red.
+    told = [each for each in reasons if each.rule != "G4.exit_status"] or reasons
+    for index, reason in enumerate(told):
         key = reason.check.partition("[")[0] if reason.check else f"#{index}"
         if key in groups:
             groups[key][1].append(reason)
