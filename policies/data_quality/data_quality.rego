@@ -23,8 +23,8 @@ allow if {
 		filled[name]
 	}
 	count(declared - covered) == 0
-	every id, _ in facts {
-		settled(id)
+	every problem in problems {
+		pardoned(problem)
 	}
 }
 
@@ -47,7 +47,7 @@ problems contains {"id": "data_quality", "check": "", "kind": "absent", "path": 
 
 problems contains {"id": id, "check": "", "kind": "absent", "path": facts[id].path, "msg": msg} if {
 	some id, fact in facts
-	bare(id) in {"data_quality.schema", "data_quality.rows"}
+	bares[id] in {"data_quality.schema", "data_quality.rows"}
 	not whole(fact)
 	msg := sprintf("%s is a count, and not a whole number", [id])
 }
@@ -89,16 +89,6 @@ root := "measurements"
 rule_of(id) := sprintf("data_quality.%s", [id])
 
 # From here on data_quality, drift, fairness and comparison are the same, so that each can be copied alone.
-
-settled(id) if outcomes[id] == "clear"
-
-settled(id) if {
-	outcomes[id] == "missed"
-	some problem in problems
-	problem.id == id
-	problem.kind == "missed"
-	pardoned(problem)
-}
 
 deny contains {"rule": rule_of(problem.id), "path": problem.path, "msg": problem.msg} if {
 	some problem in problems
@@ -148,10 +138,15 @@ severity(check) := settings.severity[check] if {
 	said == {"warning"}
 } else := "error"
 
-problems contains {"id": id, "check": check_of(id), "kind": kind, "path": facts[id].path, "msg": msg} if {
-	some id, kind in outcomes
-	kind != "clear"
-	msg := message(kind, id)
+# A problem is all that is not known to hold, so what is undefined is one.
+problems contains {"id": id, "check": id, "kind": kind_of_miss(id, name), "path": facts[id].path, "msg": msg} if {
+	some [id, name] in (judged - cleared)
+	msg := message(id, name)
+}
+
+problems contains {"id": id, "check": check_of(id), "kind": kind_of_fail(id), "path": facts[id].path, "msg": msg} if {
+	some id in (unlimited - asserted)
+	msg := message(id, "")
 }
 
 problems contains {"id": id, "check": "", "kind": "absent", "path": root, "msg": msg} if {
@@ -159,88 +154,83 @@ problems contains {"id": id, "check": "", "kind": "absent", "path": root, "msg":
 	msg := sprintf("%s has a limit and was not measured", [id])
 }
 
-outcomes[id] := outcome(id) if some id, _ in facts
+kind_of_miss(id, name) := "missed" if sound(id, name)
 
-# "clear" needs every condition to hold; what is undefined ends as one of the others.
-outcome(id) := "absent" if {
-	not in_range(id)
-} else := told(facts[id]) if {
-	count(names(id)) == 0
-} else := "unlimited" if {
-	not limited(id)
-} else := "unbounded" if {
-	not bounded(id)
-} else := "clear" if {
-	clears(id)
-} else := "missed"
+else := "absent"
 
-# Without a declared limit, what a test asserted counts.
-told(fact) := "clear" if {
-	fact.passed == true
-} else := "missed" if {
-	fact.passed == false
-} else := "unlimited"
+kind_of_fail(id) := "missed" if {
+	numbers[id]
+	facts[id].passed == false
+} else := "absent"
 
-message("absent", id) := sprintf("%s is absent, no number or outside of its range", [id])
-
-message("unlimited", id) := sprintf("no usable limit for %s: add it under `checks:`", [id])
-
-message("unbounded", id) := sprintf("%s is judged by its bound, and has no interval with low <= high", [id])
-
-message("missed", id) := sprintf("%s is %v; a test asked for something else", [id, facts[id].value]) if {
-	count(names(id)) == 0
-} else := sprintf("%s is %v; the limit is %s", [id, facts[id].value, words(id)]) if {
-	not judged_by_bound(id)
+message(id, name) := sprintf("%s is absent, no number or outside of its range", [id]) if {
+	not numbers[id]
+} else := sprintf("%s is %v; a test asked for something else", [id, numbers[id]]) if {
+	id in unlimited
+	facts[id].passed == false
+} else := sprintf("no usable limit for %s: add it under `checks:`", [id]) if {
+	id in unlimited
+} else := sprintf("no usable limit for %s: add it under `checks:`", [id]) if {
+	not usable[name]
+} else := sprintf("%s is judged by its bound, and has no interval with low <= high", [id]) if {
+	not sound(id, name)
+} else := sprintf("%s is %v; the limit is %s", [id, numbers[id], words(name)]) if {
+	limits[name].judge == "point"
 } else := sprintf("%s is %v, its interval %v to %v; all of it must be %s", array.concat([id], parts)) if {
-	parts := [facts[id].value, facts[id].low, facts[id].high, words(id)]
+	parts := [numbers[id], facts[id].low, facts[id].high, words(name)]
 }
 
-words(id) := concat(" and ", [sprintf("%s %v", [signs[bound], x]) |
-	some name in names(id)
-	some bound, x in settings.thresholds[name]
-])
+words(name) := concat(" and ", [sprintf("%s %v", [signs[bound], x]) | some bound, x in settings.thresholds[name]])
 
-in_range(id) if {
-	is_number(facts[id].value)
-	[least, most] := range(id)
-	facts[id].value >= least
-	facts[id].value <= most
+# One pair of a fact and a limit that covers it: that of its bare id, or its own.
+judged contains [id, name] if {
+	some id, name in bares
+	name in declared
 }
 
-limited(id) if {
-	every name in names(id) {
-		judge(name) in {"point", "bound"}
-		is_object(settings.thresholds[name])
-		count(settings.thresholds[name]) > 0
-		every bound, x in settings.thresholds[name] {
-			signs[bound]
-			is_number(x)
-		}
+judged contains [id, id] if {
+	some id, name in bares
+	name != id
+	id in declared
+}
+
+cleared contains [id, name] if {
+	some [id, name] in judged
+	limit := limits[name]
+	limit.judge == "point"
+	value := numbers[id]
+	value >= limit.min
+	value <= limit.max
+	value > limit.above
+	value < limit.below
+}
+
+cleared contains [id, name] if {
+	some [id, name] in judged
+	limits[name].judge == "bound"
+	sound(id, name)
+	every bound, x in settings.thresholds[name] {
+		holds(bound, numbers[id], x)
+		holds(bound, facts[id][side_of[bound]], x)
 	}
 }
 
-bounded(id) if not judged_by_bound(id)
+sound(id, name) if {
+	numbers[id]
+	limits[name].judge == "point"
+}
 
-bounded(id) if spanned(facts[id])
+sound(id, name) if {
+	numbers[id]
+	limits[name].judge == "bound"
+	spanned(facts[id])
+}
 
 spanned(fact) if {
 	is_number(fact.low)
 	is_number(fact.high)
 	fact.low <= fact.high
 }
-
-clears(id) if {
-	every name in names(id) {
-		every bound, x in settings.thresholds[name] {
-			holds(bound, facts[id].value, x)
-			end_clears(judge(name), bound, facts[id], x)
-		}
-	}
-}
-
-end_clears("point", _, _, _) := true
-
-end_clears("bound", bound, fact, x) if holds(bound, fact[side_of[bound]], x)
 
 holds("min", value, x) if value >= x
 
@@ -250,34 +240,65 @@ holds("above", value, x) if value > x
 
 holds("below", value, x) if value < x
 
+# Without a declared limit, what a test asserted counts.
+unlimited := {id | some id, _ in bares} - {id | some [id, _] in judged}
+
+asserted contains id if {
+	some id in unlimited
+	numbers[id]
+	facts[id].passed == true
+}
+
+usable contains name if {
+	some name, limit in limits
+	limit.judge in {"point", "bound"}
+}
+
+# A limit, open where it says nothing.
+limits[id] := object.union_n([open, limit, {"judge": object.get(judges, parts[0], "point")}]) if {
+	some id in declared
+	parts := split(id, "[")
+	limit := settings.thresholds[id]
+	is_object(limit)
+	count(limit) > 0
+	every bound, x in limit {
+		signs[bound]
+		is_number(x)
+	}
+}
+
+open := {"min": -1e301, "max": 1e301, "above": -1e301, "below": 1e301}
+
 signs := {"min": ">=", "max": "<=", "above": ">", "below": "<"}
 
 # The end of the interval that has to clear.
 side_of := {"min": "low", "above": "low", "max": "high", "below": "high"}
 
-# The limits that cover an id: its own, and that of its bare id.
-names(id) := {name | some name in {id, bare(id)}; name in declared}
-
-covered := {name | some id, _ in facts; some name in {id, bare(id)}}
-
-judged_by_bound(id) if {
-	some name in names(id)
-	judge(name) == "bound"
+numbers[id] := value if {
+	some id, fact in facts
+	value := fact.value
+	is_number(value)
+	[least, most] := range(id)
+	value >= least
+	value <= most
 }
 
-judge(name) := object.get(judges, bare(name), "point")
+covered := {name | some id, bare_id in bares; some name in {id, bare_id}}
+
+bares[id] := parts[0] if {
+	some id, _ in facts
+	parts := split(id, "[")
+}
+
+bare(id) := parts[0] if parts := split(id, "[")
+
+check_of(id) := facts[id].check if is_string(facts[id].check)
+
+else := ""
 
 default judges := {}
 
 judges := settings.judge if is_object(settings.judge)
-
-check_of(id) := id if {
-	count(names(id)) > 0
-} else := facts[id].check if {
-	is_string(facts[id].check)
-} else := ""
-
-bare(id) := parts[0] if parts := split(id, "[")
 
 default checks := []
 
