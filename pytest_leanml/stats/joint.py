@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pytest_leanml.stats.samples import BoolArray, FloatArray, IntArray
 
 RESAMPLES = 2000
+FEWEST_RESAMPLES = 400
+WORK = 20_000_000
 PSEUDO_ROWS = 2.0
 MOST_UNDEFINED = 0.05
 DENSE = 1_000_000
@@ -156,11 +158,12 @@ def _padded(cells: Cells) -> Cells:
 
 
 def _draws(weights: FloatArray, n: int, seed: int) -> Iterator[FloatArray]:
-    """Yield ``RESAMPLES`` draws of n rows, in pieces of bounded size."""
+    """Yield draws of n rows, in pieces of bounded size; fewer of them where there are more than 10,000 cells."""
     rng = np.random.default_rng(seed)
+    resamples = min(RESAMPLES, max(FEWEST_RESAMPLES, WORK // len(weights)))
     step = max(1, CHUNK // len(weights))
-    for start in range(0, RESAMPLES, step):
-        yield rng.multinomial(n, weights / weights.sum(), size=min(step, RESAMPLES - start)).astype(np.float64)
+    for start in range(0, resamples, step):
+        yield rng.multinomial(n, weights / weights.sum(), size=min(step, resamples - start)).astype(np.float64)
 
 
 def _gains(

@@ -1,13 +1,28 @@
 """The gain of a candidate over a champion on the same rows, with an interval that knows they are the same rows.
 
 Two models err on the same hard rows, so their difference is known far better than two separate intervals suggest.
+
+The estimate's ``interval`` names the method:
+
+- accuracy: "newcombe-paired", see ``joint.newcombe_paired``; relative: "paired-bootstrap".
+- precision, recall, f1_score: "paired-bootstrap", see ``joint.bootstrap_limits``; multiclass: of their plain means.
+- roc_auc: "paired-delong" (DeLong, DeLong and Clarke-Pearson 1988, Biometrics 44, 837-845), with Student's t of
+  the rarest class; multiclass: of the plain mean of each class against the rest, rows drawn at large.
+- log_loss, brier_score, mae: "paired-t" on the differences row by row.
+- rmse, r2: "paired-delta", Student's t on what each row moves the metric by, to first order.
+- the last two lines, relative: "paired-delta", by the slopes of the quotient.
+
+Where the models differ alike in every row, t would give an interval of width zero. A bounded metric then gets
+"binomial-bound": with the confidence asked for, at most a share 1 - ((1 - confidence) / 2) ** (1 / n) of rows can
+differ from those seen, by no more than the metric allows. An unbounded one (mae, rmse, r2) gets no interval; nor
+does an RMSE of exactly 0, nor a bootstrap in which more than 5 % of the resamples are undefined.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -55,7 +70,7 @@ class _Gain:
         """How much the gain moves with the candidate's value, and with the champion's."""
         if not self.relative:
             return float(self.sign), -float(self.sign)
-        return self.sign / self.theirs, -self.sign * self.ours / self.theirs**2
+        return self.sign / self.theirs, -self.sign * (self.ours / self.theirs) / self.theirs
 
 
 def gain(  # noqa: PLR0913 - keyword only
@@ -68,21 +83,6 @@ def gain(  # noqa: PLR0913 - keyword only
     seed: int = 0,
 ) -> Estimate:
     """Return how much better the candidate is than the champion; positive where it is better.
-
-    ``interval`` names the method:
-
-    - accuracy: "newcombe-paired", see ``joint.newcombe_paired``; relative: "paired-bootstrap".
-    - precision, recall, f1_score: "paired-bootstrap", see ``joint.bootstrap_limits``; multiclass: of their plain means.
-    - roc_auc: "paired-delong" (DeLong, DeLong and Clarke-Pearson 1988, Biometrics 44, 837-845), with Student's t of
-      the rarest class; multiclass: of the plain mean of each class against the rest, rows drawn at large.
-    - log_loss, brier_score, mae: "paired-t" on the differences row by row.
-    - rmse, r2: "paired-delta", Student's t on what each row moves the metric by, to first order.
-    - the last two lines, relative: "paired-delta", by the slopes of the quotient.
-
-    Where the models differ alike in every row, t would give an interval of width zero. A bounded metric then gets
-    "binomial-bound": with the confidence asked for, at most a share 1 - ((1 - confidence) / 2) ** (1 / n) of rows can
-    differ from those seen, by no more than the metric allows. An unbounded one (mae, rmse, r2) gets no interval; nor
-    does an RMSE of exactly 0, nor a bootstrap in which more than 5 % of the resamples are undefined.
 
     Args:
         metric: a key of ``quality.METRICS``.
@@ -128,8 +128,9 @@ def _estimate(asked: _Gain, limits: Limits | None, method: str | None, n: int, *
 
 
 def _label_limits(asked: _Gain, candidate: Sample, champion: Sample, seed: int) -> tuple[Limits | None, str]:
-    truth, ours = codes_of(candidate), _labels(candidate)
-    theirs = _translation(candidate, champion)[_labels(champion)]
+    # Both models' labels are there, or their values could not have been measured.
+    truth, ours = codes_of(candidate), cast("IntArray", candidate.pred_codes)
+    theirs = _translation(candidate, champion)[cast("IntArray", champion.pred_codes)]
     cells = joint_cells(truth, ours, theirs)
     if asked.metric == "accuracy" and not asked.relative:
         return accuracy_limits(cells, asked.confidence), "newcombe-paired"
@@ -159,12 +160,6 @@ def _row_limits(asked: _Gain, candidate: Sample, champion: Sample) -> tuple[Limi
     margin = critical_t(asked.confidence, influence.known - 1) * error + blind
     method = "paired-delta" if asked.relative and influence.method == "paired-t" else influence.method
     return (asked.value - margin, asked.value + margin), method
-
-
-def _labels(sample: Sample) -> IntArray:
-    if sample.pred_codes is None:
-        raise MeasurementError("no predicted labels", "a classification sample with y_pred")
-    return sample.pred_codes
 
 
 def _translation(candidate: Sample, champion: Sample) -> IntArray:

@@ -456,3 +456,19 @@ def test_a_million_rows_take_no_time():
     started = time.perf_counter()
     bootstrap_limits("f1_score", cells, (positive, positive), relative=False, confidence=0.95, seed=0)
     assert time.perf_counter() - started < 0.5
+
+
+def test_many_cells_are_drawn_less_often(monkeypatch):
+    candidate, champion = multiclass(n=2000, classes=tuple("abcdefgh"))
+    usual = gain("f1_score", candidate, champion)
+    monkeypatch.setattr(joint, "WORK", 1)
+    quick = gain("f1_score", candidate, champion)
+    assert quick != usual
+    assert (quick.low, quick.high) == pytest.approx((usual.low, usual.high), abs=0.2 * (usual.high - usual.low))
+
+
+def test_relative_to_next_to_nothing_is_refused():
+    truth = np.array([0.0, 1e-310, 2e-310])
+    tiny = make_sample("regression", truth, np.zeros(3))
+    with pytest.raises(MeasurementError, match="not finite"):
+        gain("mae", make_sample("regression", truth, truth + np.array([1.0, 2.0, 3.0])), tiny, relative=True)
