@@ -192,7 +192,7 @@ def _in_full() -> Iterator[None]:
 def _counted(found: Any, name: str) -> Failures:
     _refuse_broken_checks(found.schema_errors, name)
     cases = found.failure_cases
-    columns = Counter(str(each or "table") for each in column(cases, "column").tolist())
+    columns = Counter(map(_where, column(cases, "schema_context").tolist(), column(cases, "column").tolist()))
     by: dict[str, dict[str, float | int | None]] = {each: {"value": float(n)} for each, n in sorted(columns.items())}
     first = cases.head(_FIRST)
     rows = first.to_dicts() if is_polars(first) else first.to_dict("records")
@@ -222,10 +222,16 @@ def _column_of(error: Any) -> str | None:
     return None if name is None else str(name)
 
 
+def _where(context: object, name: object) -> str:
+    """Return the column that a case is about; pandera gives the schema's own name to one about the table."""
+    return "table" if name is None or context == "DataFrameSchema" else str(name)
+
+
 def _case(case: Mapping[str, Any]) -> str:
-    where = f"column {case['column']}" if case.get("column") is not None else "table"
+    where = _where(case.get("schema_context"), case.get("column"))
     row = f", row {case['index']}" if case.get("index") is not None else ""
-    return f"{where}: {case.get('check')} failed for {case.get('failure_case')!r}{row}"[:_SHOWN_CHARACTERS]
+    place = where if where == "table" else f"column {where}"
+    return f"{place}: {case.get('check')} failed for {case.get('failure_case')!r}{row}"[:_SHOWN_CHARACTERS]
 
 
 def _short(error: BaseException) -> str:
