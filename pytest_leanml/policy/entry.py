@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_leanml.clock import now
+from pytest_leanml.errors import EngineError
 from pytest_leanml.policy import builtins
 from pytest_leanml.policy.answers import Answer, Package, PolicySet, Violation
 from pytest_leanml.policy.instants import nanoseconds, parse_instant
@@ -68,10 +69,19 @@ def moment(document: str) -> int:
     """Return what the clock says in a policy, in nanoseconds since 1970: the evidence's ``evaluated_at``.
 
     A document without it (``leanml decide`` on a hand-made one) is judged at the time of the call.
+
+    Raises:
+        EngineError: it is there and is no time.
     """
     value = json.loads(document)
-    stamped = parse_instant(value.get("evaluated_at")) if isinstance(value, dict) else None
-    return nanoseconds(stamped or now())
+    if not isinstance(value, dict) or "evaluated_at" not in value:
+        return nanoseconds(now())
+    stamped = parse_instant(value["evaluated_at"])
+    if stamped is None:
+        raise EngineError(
+            f"a policy asks for the time, and evaluated_at is {value['evaluated_at']!r}", "an RFC 3339 time"
+        )
+    return nanoseconds(stamped)
 
 
 def _asked(package: Package) -> str:
@@ -121,7 +131,7 @@ def _only(name: str, value: Any) -> Any:
 def _allow(value: Any) -> bool | None:
     values = value.get("allow") if isinstance(value, dict) else None
     if not isinstance(values, list) or len(values) > 1:
-        raise _UnfitError("allow has more than one value")
+        raise _UnfitError("allow was not answered with one value or none")
     if not values:
         return None
     if not isinstance(values[0], bool):

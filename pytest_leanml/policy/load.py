@@ -13,13 +13,14 @@ from pytest_leanml.digest import digest_bytes
 from pytest_leanml.errors import ConfigError, PolicyError
 from pytest_leanml.policy.answers import Package, PolicyFile, PolicySet
 from pytest_leanml.policy.metadata import is_library, package_metadata
+from pytest_leanml.policy.names import Names, touches
 from pytest_leanml.policy.preflight import DENIAL, WARNING, check_compiles, check_modules, read_modules
 from pytest_leanml.policy.process import Worker
-from pytest_leanml.policy.syntax import Form
+from pytest_leanml.policy.syntax import Form, references
 from pytest_leanml.strict import decode, dump_json, read_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from pytest_leanml.policy.syntax import Module
 
@@ -67,10 +68,11 @@ def load_policies(paths: Sequence[Path], *, shipped: Sequence[str], root: Path) 
     if shipped:
         _check_reserved(modules)
     packages = packages_of(modules)
-    deciding = {package.name for package in packages if package.decides}
+    useful = {package.name for package in packages if package.decides} | _used(modules)
     for path, found in own.items():
-        _check_decides(path, found, modules, deciding)
-    if not deciding:
+        _check_decides(path, found, modules, useful)
+    _check_idle(packages, modules, useful)
+    if not any(package.decides for package in packages):
         raise PolicyError("no policy decides", "at least one package with `allow` or `deny`", "add one, or name it")
     return PolicySet(files, packages)
 
@@ -134,9 +136,11 @@ def _unreadable(error: OSError) -> None:
 
 def _logical(path: Path, root: Path) -> str:
     try:
-        return path.resolve().relative_to(root.resolve()).as_posix()
+        name = path.resolve().relative_to(root.resolve()).as_posix()
     except ValueError:
         return path.resolve().as_posix()
+    # A folder of that name must not pass for a shipped one.
+    return f"./{name}" if name.startswith(SHIPPED) else name
 
 
 def _read(path: Path, logical: str) -> PolicyFile:
@@ -210,12 +214,39 @@ def _check_reserved(modules: Sequence[Module]) -> None:
             )
 
 
-def _check_decides(path: Path, files: Sequence[PolicyFile], modules: Sequence[Module], deciding: Iterable[str]) -> None:
+def _used(modules: Sequence[Module]) -> set[str]:
+    """Return the packages that another package reads."""
+    names = Names(modules)
+    reads = {
+        (module.name, path)
+        for module in modules
+        for rule in module.rules
+        for path in (names.full_path(module, use) for use in references(rule.node))
+        if path is not None
+    }
+    return {m.name for m in modules for reader, path in reads if reader != m.name and touches(m.package, path)}
+
+
+def _check_idle(packages: Sequence[Package], modules: Sequence[Module], useful: Container[str]) -> None:
+    """A package that neither decides nor is used looks like one whose deny rule has a typo."""
+    for package in packages:
+        if package.name not in useful and not package.library:
+            module = next(each for each in modules if each.name == package.name)
+            raise PolicyError(
+                f"the package {package.name} neither decides nor is used by another",
+                "a rule named allow, deny or violation",
+                "correct a rule's name, or add METADATA with `custom: {library: true}`",
+                file=module.file.logical,
+                line=module.line,
+            )
+
+
+def _check_decides(path: Path, files: Sequence[PolicyFile], modules: Sequence[Module], useful: Container[str]) -> None:
     logical = {file.logical for file in files}
-    here = {module.name for module in modules if module.file.logical in logical}
-    if here.isdisjoint(deciding):
+    here = sorted({module.name for module in modules if module.file.logical in logical})
+    if not any(name in useful for name in here):
         raise PolicyError(
-            f"no package here decides: {', '.join(sorted(here))}",
+            f"no package here decides, or is used by one that does: {', '.join(here)}",
             "a package with a rule named allow, deny or violation that is no library",
             "check the names of its rules",
             file=path,

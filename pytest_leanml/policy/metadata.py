@@ -8,7 +8,7 @@ from pytest_leanml.errors import ConfigError, PolicyError
 from pytest_leanml.strict_yaml import load_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from pytest_leanml.policy.syntax import Module
 
@@ -18,14 +18,19 @@ _MARK = "METADATA"
 def package_metadata(module: Module) -> Mapping[str, Any]:
     """Return what the METADATA above a module's package clause says; empty where there is none.
 
+    Every other METADATA of the file is read too, since opa would refuse a broken one.
+
     Raises:
-        PolicyError: it is no YAML mapping.
+        PolicyError: one is no YAML mapping; names file and line.
     """
+    found = {last: _read(module, first, text) for first, last, text in _blocks(module.file.text.splitlines())}
     lines = module.file.text.splitlines()[: module.line - 1]
-    block = _block(lines)
-    if block is None:
-        return {}
-    start, text = block
+    while lines and not lines[-1].strip():
+        lines.pop()
+    return found.get(len(lines), {})
+
+
+def _read(module: Module, start: int, text: str) -> Mapping[str, Any]:
     try:
         value = load_yaml(text, file=module.file.logical).value
     except ConfigError as error:
@@ -44,17 +49,14 @@ def is_library(metadata: Mapping[str, Any]) -> bool:
     return isinstance(custom, dict) and custom.get("library") is True
 
 
-def _block(lines: list[str]) -> tuple[int, str] | None:
-    """Return the 1-based line of the mark and the YAML below it, for the comment that ends the given lines."""
-    end = len(lines)
-    while end and not lines[end - 1].strip():
-        end -= 1
-    start = end
-    while start and lines[start - 1].lstrip().startswith("#"):
-        start -= 1
-    comments = [line.lstrip()[1:] for line in lines[start:end]]
-    marks = [index for index, text in enumerate(comments) if text.strip() == _MARK]
-    if not marks:
-        return None
-    first = marks[-1]
-    return start + first + 1, "\n".join(text.removeprefix(" ") for text in comments[first + 1 :]) + "\n"
+def _blocks(lines: list[str]) -> Iterator[tuple[int, int, str]]:
+    """Yield line of the mark, last line (both 1-based) and YAML of every METADATA comment."""
+    start: int | None = None
+    for number, line in enumerate([*lines, ""], 1):
+        comment = line.lstrip()
+        if comment.startswith("#") and comment[1:].strip() == _MARK:
+            start = number
+        elif start is not None and not comment.startswith("#"):
+            block = [each.lstrip()[1:].removeprefix(" ") for each in lines[start : number - 1]]
+            yield start, number - 1, "\n".join(block) + "\n"
+            start = None

@@ -62,6 +62,12 @@ class Names:
         return not path or path[0] == DATA or bool(self.meant(path))
 
 
+def touches(package: Path, path: Path) -> bool:
+    """Whether one path is the beginning of the other."""
+    length = min(len(package), len(path))
+    return package[:length] == path[:length]
+
+
 def locals_of(module: Module, rule: Rule) -> set[str]:
     """Return the variables that a rule declares: arguments, ``:=``, ``some`` and ``every``."""
     text = module.file.text.encode()

@@ -15,7 +15,7 @@ from pytest_leanml.errors import EngineError, PolicyError
 from pytest_leanml.policy import builtins
 from pytest_leanml.policy.names import DATA, Names, locals_of
 from pytest_leanml.policy.process import first_lines
-from pytest_leanml.policy.syntax import Form, Reference, dotted, read_module, references
+from pytest_leanml.policy.syntax import Form, Reference, assigned, dotted, read_module, references
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -127,7 +127,7 @@ def _check_packages(modules: Sequence[Module]) -> None:
                 "a package of another name",
                 "rename it",
             )
-        if module.package[0] == ENTRY:
+        if module.package[0].startswith(ENTRY):
             raise _fault(module, module.line, f"the package {module.name} is ours", "another name", "rename it")
     _check_overlaps(modules)
 
@@ -167,14 +167,11 @@ def _check_defaults(modules: Sequence[Module]) -> None:
 
 def _check_imports(module: Module, names: Names) -> None:
     used = {use.path[0] for rule in module.rules for use in references(rule.node) if use.path}
-    twice = Counter(each.alias for each in module.imports)
     for each in module.imports:
         if each.path[0] not in ("data", "input"):
             continue
         if each.alias in ("data", "input") and len(each.path) > 1:
             raise _fault(module, each.line, f"the import hides `{each.alias}`", "another name", "use `as`")
-        if twice[each.alias] > 1:
-            raise _fault(module, each.line, f"two imports named {each.alias}", "one", "use `as`, or remove one")
         if each.alias not in used:
             raise _fault(module, each.line, f"the import {dotted(each.path)} is not used", "none", "remove it")
         if each.path[0] == "data" and not names.defined(each.path[1:]):
@@ -200,8 +197,6 @@ def _check_export(module: Module, rule: Rule) -> None:
             "a waiver",
             "write it into the file under `policy.waivers`",
         )
-    if rule.name in ("data", "input"):
-        raise _fault(module, rule.line, f"a rule hides `{rule.name}`", "another name", "rename it")
     if rule.name == "allow" and (rule.form not in (Form.VALUE, Form.DEFAULT) or len(rule.path) > 1):
         raise _fault(module, rule.line, f"`allow` is {rule.form.value}", "true or false", "write `allow if { ... }`")
     if rule.form is not Form.FUNCTION or rule.name in ("deny", "violation", "warn", "waived"):
@@ -260,8 +255,6 @@ def _check_call(module: Module, use: Reference, path: Path | None, names: Names)
 def _check_unused(module: Module, rule: Rule) -> None:
     uses = Counter(use.path[0] for use in references(rule.node) if use.path)
     for name, line in _assigned_once(rule):
-        if name in ("data", "input"):
-            raise _fault(module, line, f"a variable hides `{name}`", "another name", "rename it")
         if uses[name] <= 1 and not name.startswith("_"):
             raise _fault(
                 module,
@@ -273,8 +266,6 @@ def _check_unused(module: Module, rule: Rule) -> None:
 
 
 def _assigned_once(rule: Rule) -> Iterator[tuple[str, int]]:
-    from pytest_leanml.policy.syntax import assigned
-
     found = list(assigned(rule.node))
     many = Counter(name for name, _ in found)
     return ((name, line) for name, line in found if many[name] == 1)

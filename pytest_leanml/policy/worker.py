@@ -41,7 +41,8 @@ class Session:
             engine.add_policy(name, text)
             return {"ast": engine.get_ast_as_json()}
         except (RuntimeError, ValueError) as error:
-            return {"error": str(error), "v0": "yes" if _parses_as_v0(name, text) else ""}
+            old = "keyword" in str(error) and _parses_as_v0(name, text)
+            return {"error": str(error), "v0": "yes" if old else ""}
 
     def load(self, files: list[list[str]]) -> list[str]:
         """Replace what is loaded by these [name, text]; returns their packages."""
