@@ -52,13 +52,13 @@ problems contains {"id": "comparison", "check": "", "kind": "absent", "path": ro
 	count(facts) + count(declared) == 0
 }
 
-problems contains {"id": id, "check": "", "kind": "absent", "path": fact.path, "msg": msg} if {
+problems contains {"id": id, "check": "", "kind": "absent", "path": path_of(id), "msg": msg} if {
 	unopposed
 	some id, fact in facts
 	msg := sprintf("%s was measured, and there is no champion", [id])
 }
 
-problems contains {"id": id, "check": "", "kind": "absent", "path": fact.path, "msg": msg} if {
+problems contains {"id": id, "check": "", "kind": "absent", "path": path_of(id), "msg": msg} if {
 	some id, fact in facts
 	not paired(fact)
 	msg := sprintf("%s does not say on how many rows and by what method", [id])
@@ -96,15 +96,28 @@ paired(fact) if {
 }
 
 # The gain is judged, with its own interval; what a test asserted is with its measurement.
-facts[id] := object.union_n([asserted, paired_numbers, {"path": sprintf("comparison.%s.gain", [metric])}]) if {
+facts[id] := fact if {
 	is_object(evidence.comparison)
 	some metric, entry in evidence.comparison
 	id := sprintf("comparison.%s", [metric])
-	asserted := {word: measurements[id][word] | some word in ["passed", "check"]}
-	paired_numbers := {name: entry[word] | some word, name in words_of_a_pair}
+	measurement := object_or_empty(object.get(measurements, id, {}))
+	pair := object_or_empty(entry)
+	fact := {
+		"value": object.get(pair, "gain", null),
+		"low": object.get(pair, "low", null),
+		"high": object.get(pair, "high", null),
+		"rows": object.get(pair, "rows", null),
+		"method": object.get(pair, "method", null),
+		"passed": object.get(measurement, "passed", null),
+		"check": object.get(measurement, "check", null),
+	}
 }
 
-words_of_a_pair := {"gain": "value", "low": "low", "high": "high", "rows": "rows", "method": "method"}
+object_or_empty(x) := x if is_object(x)
+
+else := {}
+
+path_of(id) := sprintf("%s.gain", [id])
 
 declared contains id if {
 	not unopposed
@@ -170,12 +183,12 @@ severity(check) := settings.severity[check] if {
 } else := "error"
 
 # A problem is all that is not known to hold, so what is undefined is one.
-problems contains {"id": id, "check": id, "kind": kind_of_miss(id, name), "path": facts[id].path, "msg": msg} if {
+problems contains {"id": id, "check": id, "kind": kind_of_miss(id, name), "path": path_of(id), "msg": msg} if {
 	some [id, name] in (judged - cleared)
 	msg := message(id, name)
 }
 
-problems contains {"id": id, "check": check_of(id), "kind": kind_of_fail(id), "path": facts[id].path, "msg": msg} if {
+problems contains {"id": id, "check": check_of(id), "kind": kind_of_fail(id), "path": path_of(id), "msg": msg} if {
 	some id in (unlimited - asserted)
 	msg := message(id, "")
 }

@@ -19,9 +19,7 @@ allow if {
 	count(deny) == 0
 	count(facts) > 0
 	count(sources) > 0
-	every name, _ in sources {
-		filled[name]
-	}
+	count(hollow) == 0
 	count(declared - covered) == 0
 	every problem in problems {
 		pardoned(problem)
@@ -34,8 +32,7 @@ problems contains {"id": "data_quality.source", "check": "", "kind": "absent", "
 }
 
 problems contains {"id": id, "check": "", "kind": "absent", "path": sprintf("data.%s", [name]), "msg": msg} if {
-	some name, _ in sources
-	not filled[name]
+	some name in hollow
 	id := sprintf("data_quality.source[%s]", [name])
 	msg := sprintf("%s has no rows, or no digest that says which bytes they are", [name])
 }
@@ -45,14 +42,16 @@ problems contains {"id": "data_quality", "check": "", "kind": "absent", "path": 
 	msg := "nothing was measured of the data"
 }
 
-problems contains {"id": id, "check": "", "kind": "absent", "path": facts[id].path, "msg": msg} if {
+problems contains {"id": id, "check": "", "kind": "absent", "path": path_of(id), "msg": msg} if {
 	some id, fact in facts
 	bares[id] in {"data_quality.schema", "data_quality.rows"}
 	not whole(fact)
 	msg := sprintf("%s is a count, and not a whole number", [id])
 }
 
-filled[name] if {
+hollow := {name | some name, _ in sources} - filled
+
+filled contains name if {
 	some name, source in sources
 	is_string(source.digest)
 	regex.match(`^sha256:[0-9a-f]+$`, source.digest)
@@ -70,11 +69,17 @@ default sources := {}
 
 sources := evidence.data if is_object(evidence.data)
 
-facts[id] := object.union(fact, {"path": sprintf(`measurements["%s"].value`, [id])}) if {
+facts[id] := fact if {
 	some id, measurement in measurements
 	startswith(id, "data_quality.")
-	fact := object.union({"value": null}, {word: x | is_object(measurement); some word, x in measurement})
+	fact := object_or_empty(measurement)
 }
+
+object_or_empty(x) := x if is_object(x)
+
+else := {}
+
+path_of(id) := sprintf(`measurements["%s"].value`, [id])
 
 declared contains id if {
 	is_object(settings.thresholds)
@@ -139,12 +144,12 @@ severity(check) := settings.severity[check] if {
 } else := "error"
 
 # A problem is all that is not known to hold, so what is undefined is one.
-problems contains {"id": id, "check": id, "kind": kind_of_miss(id, name), "path": facts[id].path, "msg": msg} if {
+problems contains {"id": id, "check": id, "kind": kind_of_miss(id, name), "path": path_of(id), "msg": msg} if {
 	some [id, name] in (judged - cleared)
 	msg := message(id, name)
 }
 
-problems contains {"id": id, "check": check_of(id), "kind": kind_of_fail(id), "path": facts[id].path, "msg": msg} if {
+problems contains {"id": id, "check": check_of(id), "kind": kind_of_fail(id), "path": path_of(id), "msg": msg} if {
 	some id in (unlimited - asserted)
 	msg := message(id, "")
 }

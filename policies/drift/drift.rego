@@ -37,9 +37,7 @@ columns_known if not facts["drift.share"]
 
 columns_known if {
 	count(columns) > 0
-	every name, _ in columns {
-		known[name]
-	}
+	count(unknown) == 0
 }
 
 problems contains {"id": "drift", "check": "", "kind": "absent", "path": root, "msg": "no drift was measured"} if {
@@ -55,8 +53,7 @@ problems contains {"id": "drift.share", "check": "", "kind": "absent", "path": "
 
 problems contains {"id": "drift.share", "check": "", "kind": "absent", "path": path, "msg": msg} if {
 	facts["drift.share"]
-	some name, _ in columns
-	not known[name]
+	some name in unknown
 	path := sprintf("drift.columns.%s", [name])
 	msg := sprintf("the column %s does not say whether it drifted, by what effect and method", [name])
 }
@@ -68,7 +65,9 @@ problems contains {"id": "drift.share", "check": "", "kind": "absent", "path": "
 	msg := sprintf("drift.share is %v, and %v of %v columns drifted", [facts["drift.share"].value, drifted, count(columns)])
 }
 
-known[name] if {
+unknown := {name | some name, _ in columns} - known
+
+known contains name if {
 	some name, column in columns
 	is_boolean(column.drifted)
 	is_number(column.effect)
@@ -82,12 +81,19 @@ default columns := {}
 columns := evidence.drift.columns if is_object(evidence.drift.columns)
 
 # The flat number is judged; its interval, and what a test asserted, are with its measurement.
-facts[id] := object.union(measurement, {"value": value, "path": id}) if {
+facts[id] := fact if {
 	some word in ["share", "prediction"]
 	value := evidence.drift[word]
 	id := sprintf("drift.%s", [word])
-	measurement := {name: measurements[id][name] | some name in ["low", "high", "passed", "check"]}
+	measurement := object_or_empty(object.get(measurements, id, {}))
+	fact := object.union(object.remove(measurement, ["value"]), {"value": value})
 }
+
+object_or_empty(x) := x if is_object(x)
+
+else := {}
+
+path_of(id) := id
 
 declared contains id if {
 	is_object(settings.thresholds)
@@ -154,12 +160,12 @@ severity(check) := settings.severity[check] if {
 } else := "error"
 
 # A problem is all that is not known to hold, so what is undefined is one.
-problems contains {"id": id, "check": id, "kind": kind_of_miss(id, name), "path": facts[id].path, "msg": msg} if {
+problems contains {"id": id, "check": id, "kind": kind_of_miss(id, name), "path": path_of(id), "msg": msg} if {
 	some [id, name] in (judged - cleared)
 	msg := message(id, name)
 }
 
-problems contains {"id": id, "check": check_of(id), "kind": kind_of_fail(id), "path": facts[id].path, "msg": msg} if {
+problems contains {"id": id, "check": check_of(id), "kind": kind_of_fail(id), "path": path_of(id), "msg": msg} if {
 	some id in (unlimited - asserted)
 	msg := message(id, "")
 }

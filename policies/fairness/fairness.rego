@@ -46,13 +46,13 @@ problems contains {"id": "fairness", "check": "", "kind": "absent", "path": root
 	msg := "no fairness was measured"
 }
 
-problems contains {"id": id, "check": "", "kind": "absent", "path": facts[id].path, "msg": msg} if {
+problems contains {"id": id, "check": "", "kind": "absent", "path": path_of(id), "msg": msg} if {
 	some id, fact in facts
 	not spanned(fact)
 	msg := sprintf("%s has no interval with low <= high", [id])
 }
 
-problems contains {"id": id, "check": "", "kind": "absent", "path": facts[id].path, "msg": msg} if {
+problems contains {"id": id, "check": "", "kind": "absent", "path": path_of(id), "msg": msg} if {
 	some id, fact in facts
 	not grouped(fact)
 	msg := sprintf("%s does not say, for two groups or more, how large each is", [id])
@@ -64,7 +64,7 @@ problems contains {"id": "fairness.group_size", "check": "", "kind": "absent", "
 }
 
 # A group that is too small says nothing: its rate is a lottery.
-problems contains {"id": id, "check": "", "kind": "missed", "path": facts[measured].path, "msg": msg} if {
+problems contains {"id": id, "check": "", "kind": "missed", "path": path_of(measured), "msg": msg} if {
 	sized
 	some measured, fact in facts
 	grouped(fact)
@@ -94,11 +94,17 @@ group_size := settings.thresholds["fairness.group_size"]
 
 part(id) := trim_prefix(id, bare(id))
 
-facts[id] := object.union(fact, {"path": sprintf(`measurements["%s"].value`, [id])}) if {
+facts[id] := fact if {
 	some id, measurement in measurements
 	startswith(id, "fairness.")
-	fact := object.union({"value": null}, {word: x | is_object(measurement); some word, x in measurement})
+	fact := object_or_empty(measurement)
 }
+
+object_or_empty(x) := x if is_object(x)
+
+else := {}
+
+path_of(id) := sprintf(`measurements["%s"].value`, [id])
 
 declared contains id if {
 	is_object(settings.thresholds)
@@ -167,12 +173,12 @@ severity(check) := settings.severity[check] if {
 } else := "error"
 
 # A problem is all that is not known to hold, so what is undefined is one.
-problems contains {"id": id, "check": id, "kind": kind_of_miss(id, name), "path": facts[id].path, "msg": msg} if {
+problems contains {"id": id, "check": id, "kind": kind_of_miss(id, name), "path": path_of(id), "msg": msg} if {
 	some [id, name] in (judged - cleared)
 	msg := message(id, name)
 }
 
-problems contains {"id": id, "check": check_of(id), "kind": kind_of_fail(id), "path": facts[id].path, "msg": msg} if {
+problems contains {"id": id, "check": check_of(id), "kind": kind_of_fail(id), "path": path_of(id), "msg": msg} if {
 	some id in (unlimited - asserted)
 	msg := message(id, "")
 }
