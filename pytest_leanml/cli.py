@@ -91,7 +91,8 @@ def _add_policy(commands: Commands) -> None:
     actions = parser.add_subparsers(required=True, metavar="ACTION", parser_class=_Parser)
     check = actions.add_parser("check", help="parse, strict check, unknown built-ins, what decides")
     check.add_argument("paths", type=Path, nargs="+", metavar="PATH")
-    check.set_defaults(run=_policy_check)
+    check.add_argument("--test", action="store_true", help="run the tests beside them too")
+    check.set_defaults(run=_policy_check, engine=EngineName.EMBEDDED)
     test = actions.add_parser("test", help="run every test_ rule of *_test.rego")
     test.add_argument("paths", type=Path, nargs="+", metavar="PATH")
     test.add_argument("--engine", type=EngineName, default=EngineName.EMBEDDED, choices=list(EngineName))
@@ -108,7 +109,7 @@ def _policy_check(arguments: argparse.Namespace) -> int:
     from pytest_leanml.policy.commands import check
 
     sys.stdout.write(check(arguments.paths, Path.cwd()))
-    return 0
+    return _policy_test(arguments) if arguments.test else 0
 
 
 def _policy_test(arguments: argparse.Namespace) -> int:
