@@ -14,15 +14,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_leanml.judge import ChildEnd
+from pytest_leanml.nesting import RUN_FOLDER, RUN_ID, SUPERVISOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from types import FrameType
-
-RUN_ID = "LEANML_RUN_ID"
-RUN_FOLDER = "LEANML_RUN_FOLDER"
-SUPERVISOR = "LEANML_SUPERVISOR_PID"
 
 # What a runner obeys must not be in reach of test code.
 _WITHHELD = ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_STATE")
@@ -36,18 +33,6 @@ _BOOTSTRAP = (
     "import sys, os, json; sys.path[:] = json.loads(os.environ.pop('LEANML_SYS_PATH')); "
     "sys.argv[0] = os.environ.pop('LEANML_ARGV0'); import pytest; raise SystemExit(pytest.main(sys.argv[1:]))"
 )
-
-
-def is_child() -> bool:
-    """Whether this process was started by a supervisor that still lives, or is an xdist worker of such a child."""
-    if RUN_ID not in os.environ:
-        return False
-    return os.environ.get(SUPERVISOR) == str(os.getppid()) or "PYTEST_XDIST_WORKER" in os.environ
-
-
-def inside_gate() -> bool:
-    """Whether a gate runs around this process, of which it is not the child."""
-    return RUN_ID in os.environ and not is_child()
 
 
 @dataclass(slots=True)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_leanml.errors import LeanmlError
-from pytest_leanml.evidence.ledger import CheckInfo
+from pytest_leanml.keys import PLAN
+from pytest_leanml.options import options_of
 from pytest_leanml.vocabulary import Kind, Severity, encode_group, with_part
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_leanml.config import CheckSpec
-    from pytest_leanml.options import GateOptions
+    from pytest_leanml.evidence.ledger import CheckInfo
 
 MEASURING: Mapping[str, Kind] = {
     "data_quality": Kind.DATA,
@@ -34,8 +35,6 @@ MARKERS: Mapping[str, Kind] = {f"{kind}_check": kind for kind in Kind if kind is
 
 # Which fixture measures each kind of leanml.yaml.
 _FIXTURE_OF = {"custom": "evidence"}
-
-OPTIONS: pytest.StashKey[GateOptions] = pytest.StashKey()
 
 
 def register_markers(config: pytest.Config) -> None:
@@ -58,6 +57,8 @@ def check_of(item: pytest.Item) -> CheckInfo | None:
     used = [name for name in getattr(item, "fixturenames", ()) if name in MEASURING]
     if mark is None and not used:
         return None
+    from pytest_leanml.evidence.ledger import CheckInfo
+
     settings = _settings(item, mark)
     kind = MARKERS[mark.name] if mark else next((MEASURING[name] for name in used if name != "evidence"), Kind.CUSTOM)
     return CheckInfo(_id(item, settings.get("id")), kind, settings.get("severity", "error"), settings.get("owner"))
@@ -101,7 +102,7 @@ class LeanmlModule(pytest.Module):
         """
         from pytest_leanml.config import check_specs, environment_of, load_config
 
-        options = self.config.stash[OPTIONS]
+        options = options_of(self.config)
         try:
             config = load_config(self.path)
             environment, _ = environment_of(config, options.environment, environment_variable())
@@ -118,6 +119,8 @@ class DeclaredCheck(pytest.Function):
     def __init__(self, *, spec: CheckSpec, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         kind = Kind.DATA if spec.kind == "data_quality" else Kind(spec.kind)
+        from pytest_leanml.evidence.ledger import CheckInfo
+
         limit = spec.limit
         self.info = CheckInfo(spec.id, kind, str(limit.severity), limit.owner, declared=True)
 
@@ -218,9 +221,6 @@ class Plan:
             return tuple(dict.fromkeys([*config.args, *own]))
         rego = [str(path) for path in self.policies if next(path.rglob("*_test.rego"), None)]
         return tuple(dict.fromkeys([*own, *(map(str, self.paths) if self.paths else config.args), *rego]))
-
-
-PLAN: pytest.StashKey[Plan] = pytest.StashKey()
 
 
 def collect_file(path: Path, parent: pytest.Collector) -> pytest.File | None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_leanml.collection import OPTIONS
-from pytest_leanml.recording import RECORDING
+from pytest_leanml.keys import RECORDING, WORKBENCH
+from pytest_leanml.options import options_of
 
 if TYPE_CHECKING:
     from pytest_leanml.checks.comparison import Comparison
@@ -23,20 +23,18 @@ if TYPE_CHECKING:
 # A project may override these; measuring on other ones is another study.
 _SOURCES = ("candidate", "champion", "train_data", "evaluation_data", "production_data")
 
-_WORKBENCH: pytest.StashKey[Workbench] = pytest.StashKey()
-
 
 def _workbench(config: pytest.Config) -> Workbench:
-    if _WORKBENCH not in config.stash:
+    if WORKBENCH not in config.stash:
         from pytest_leanml.workbench import plain_workbench, recorded_workbench
 
         recording = config.stash.get(RECORDING, None)
-        config.stash[_WORKBENCH] = (
-            plain_workbench(config.stash[OPTIONS])
+        config.stash[WORKBENCH] = (
+            plain_workbench(options_of(config))
             if recording is None
             else recorded_workbench(recording.context, recording.recorder.write)
         )
-    return config.stash[_WORKBENCH]
+    return config.stash[WORKBENCH]
 
 
 def _study(request: pytest.FixtureRequest) -> Study:

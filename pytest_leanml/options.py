@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_leanml.keys import OPTIONS
 from pytest_leanml.vocabulary import EngineName
 
 if TYPE_CHECKING:
@@ -91,6 +92,13 @@ def output_folder(config: pytest.Config, namespace: argparse.Namespace) -> Path:
     if namespace.gate_output:
         return config.invocation_params.dir / str(namespace.gate_output)
     return config.rootpath / str(config.getini("gate_output") or ".leanml")
+
+
+def options_of(config: pytest.Config) -> GateOptions:
+    """Return the options of this run, read when first asked for."""
+    if OPTIONS not in config.stash:
+        config.stash[OPTIONS] = read_options(config, config.option)
+    return config.stash[OPTIONS]
 
 
 def read_options(config: pytest.Config, namespace: argparse.Namespace) -> GateOptions:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_leanml import collection, fixtures
-from pytest_leanml.child import inside_gate, is_child
-from pytest_leanml.collection import OPTIONS, PLAN
-from pytest_leanml.options import add_options, is_gate, read_options
+from pytest_leanml.keys import PLAN
+from pytest_leanml.nesting import inside_gate, is_child
+from pytest_leanml.options import add_options, is_gate
 
 if TYPE_CHECKING:
     import argparse
@@ -71,7 +71,6 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register markers and fixtures; under the gate, decide what is collected."""
     collection.register_markers(config)
     config.pluginmanager.register(fixtures, "leanml-fixtures")
-    config.stash.setdefault(OPTIONS, read_options(config, config.option))
     if PLAN in config.stash:
         config.args = list(config.stash[PLAN].arguments(config))
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_leanml.child import RUN_FOLDER
-from pytest_leanml.collection import PLAN, Plan
+from pytest_leanml.collection import Plan
 from pytest_leanml.evidence.ledger import MAIN, LedgerWriter
+from pytest_leanml.keys import PLAN, RECORDING
+from pytest_leanml.nesting import RUN_FOLDER
 from pytest_leanml.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -33,9 +34,6 @@ class Recording:
 
     recorder: Recorder
     context: Mapping[str, Any]
-
-
-RECORDING: pytest.StashKey[Recording] = pytest.StashKey()
 
 
 class FinalLine:
