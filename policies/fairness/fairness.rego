@@ -19,26 +19,16 @@ allow if {
 	count(deny) == 0
 	count(facts) > 0
 	count(declared - covered) == 0
-	every id, fact in facts {
-		spanned(fact)
-		grouped(fact)
-		large_enough(id)
+	count(ids - with_interval) == 0
+	count(ids - with_groups) == 0
+	every id in ids - large_enough {
+		some problem in problems
+		problem.id == size_of(id)
+		excused(problem)
 	}
 	every problem in problems {
 		pardoned(problem)
 	}
-}
-
-large_enough(id) if {
-	every _, group in facts[id].by {
-		group.n >= group_size.min
-	}
-}
-
-large_enough(id) if {
-	some problem in problems
-	problem.id == sprintf("fairness.group_size%s", [part(id)])
-	excused(problem)
 }
 
 problems contains {"id": "fairness", "check": "", "kind": "absent", "path": root, "msg": msg} if {
@@ -47,14 +37,12 @@ problems contains {"id": "fairness", "check": "", "kind": "absent", "path": root
 }
 
 problems contains {"id": id, "check": "", "kind": "absent", "path": path_of(id), "msg": msg} if {
-	some id, fact in facts
-	not spanned(fact)
+	some id in (ids - with_interval)
 	msg := sprintf("%s has no interval with low <= high", [id])
 }
 
 problems contains {"id": id, "check": "", "kind": "absent", "path": path_of(id), "msg": msg} if {
-	some id, fact in facts
-	not grouped(fact)
+	some id in (ids - with_groups)
 	msg := sprintf("%s does not say, for two groups or more, how large each is", [id])
 }
 
@@ -64,17 +52,20 @@ problems contains {"id": "fairness.group_size", "check": "", "kind": "absent", "
 }
 
 # A group that is too small says nothing: its rate is a lottery.
-problems contains {"id": id, "check": "", "kind": "missed", "path": path_of(measured), "msg": msg} if {
+problems contains {"id": size_of(id), "check": "", "kind": "missed", "path": path_of(id), "msg": msg} if {
 	sized
-	some measured, fact in facts
-	grouped(fact)
-	small := {name | some name, group in fact.by; group.n < group_size.min}
-	count(small) > 0
-	id := sprintf("fairness.group_size%s", [part(measured)])
-	msg := sprintf("%s rests on groups of fewer than %v rows: %s", [measured, group_size.min, concat(", ", small)])
+	some id in (with_groups - large_enough)
+	groups := facts[id].by
+	small := concat(", ", {name | some name, group in groups; group.n < group_size.min})
+	msg := sprintf("%s rests on groups of fewer than %v rows: %s", [id, group_size.min, small])
 }
 
-grouped(fact) if {
+ids := object.keys(facts)
+
+with_interval := {id | some id, fact in facts; spanned(fact)}
+
+with_groups contains id if {
+	some id, fact in facts
 	is_object(fact.by)
 	count(fact.by) > 1
 	every group in fact.by {
@@ -85,14 +76,22 @@ grouped(fact) if {
 	}
 }
 
+large_enough contains id if {
+	sized
+	some id in with_groups
+	every group in facts[id].by {
+		group.n >= group_size.min
+	}
+}
+
+size_of(id) := concat("", ["fairness.group_size", trim_prefix(id, bares[id])])
+
 sized if {
 	is_number(group_size.min)
 	object.keys(group_size) == {"min"}
 }
 
 group_size := settings.thresholds["fairness.group_size"]
-
-part(id) := trim_prefix(id, bare(id))
 
 facts[id] := fact if {
 	some id, measurement in measurements
