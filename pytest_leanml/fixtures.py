@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_leanml.excuses import take
 from pytest_leanml.keys import RECORDING, WORKBENCH
 from pytest_leanml.options import options_of
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_leanml.checks.lineage import Lineage
     from pytest_leanml.checks.quality import Quality
     from pytest_leanml.checks.study import Study
+    from pytest_leanml.evidence.records import MeasurementRecord
     from pytest_leanml.workbench import Workbench
 
 # A project may override these; measuring on other ones is another study.
@@ -38,16 +40,18 @@ def _workbench(config: pytest.Config) -> Workbench:
 
 
 def _study(request: pytest.FixtureRequest) -> Study:
-    from pytest_leanml.checks.measurement import discard
-
     recording = request.config.stash.get(RECORDING, None)
     manager = request.session._fixturemanager  # noqa: SLF001 - which override an item sees has no public name
     key = tuple(tuple(map(id, manager.getfixturedefs(name, request.node) or ())) for name in _SOURCES)
     study = _workbench(request.config).study(key, request.getfixturevalue)
-    if recording is None:
-        return study.at(discard)
-    nodeid = request.node.nodeid
-    return study.at(lambda record: recording.recorder.measurement(nodeid, record))
+    item = request.node
+
+    def sink(record: MeasurementRecord) -> None:
+        if recording is not None:
+            recording.recorder.measurement(item, record)
+        take(item, record)
+
+    return study.at(sink)
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_leanml import collection, fixtures
-from pytest_leanml.keys import PLAN
+from pytest_leanml import collection, excuses, fixtures
+from pytest_leanml.keys import PLAN, RECORDING
 from pytest_leanml.nesting import inside_gate, is_child
 from pytest_leanml.options import add_options, is_gate
 
@@ -88,6 +88,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     plan = config.stash.get(PLAN, None)
     if plan is not None and plan.checks_only(config):
         collection.keep_checks(items, config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add what was measured; show our own errors as text; excuse a warning in a plain run as under the gate."""
+    if call.when == "call":
+        item.user_properties += [(name, record.value) for name, record in excuses.taken(item).items()]
+    if call.excinfo is None:
+        return (yield)
+    theirs = excuses.hide_our_frames(call.excinfo)
+    report = yield
+    if not theirs and report.failed:
+        report.longrepr = str(call.excinfo.value)
+    if call.when == "call":
+        excuses.explain(item, report)
+        if RECORDING not in item.config.stash:
+            category = excuses.category_of(call.excinfo)
+            excuses.excuse(item, report, collection.check_of(item), category, excuses.Allowance())
+    return report
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:

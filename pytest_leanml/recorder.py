@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_leanml.collection import check_of, shadowed_fixtures
-from pytest_leanml.errors import FirstRelease, InconclusiveError
-from pytest_leanml.vocabulary import Severity
+from pytest_leanml.excuses import category_of, excuse, taken
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Mapping, Sequence
+    from collections.abc import Generator, Sequence
 
     from pytest_leanml.evidence.ledger import CheckInfo, LedgerWriter
     from pytest_leanml.evidence.records import MeasurementRecord
+    from pytest_leanml.excuses import Allowance
 
 MESSAGE_LIMIT = 4000
 
@@ -27,32 +27,28 @@ class Recorder:
 
     Args:
         ledger: where the lines go.
-        waived: ids of checks whose missed limit a live waiver excuses, with its text.
-        first_release: leanml.yaml declares a first release and the registry has no champion.
+        allowed: what may be excused besides warnings.
     """
 
-    def __init__(self, ledger: LedgerWriter, waived: Mapping[str, str], *, first_release: bool = False) -> None:
+    def __init__(self, ledger: LedgerWriter, allowed: Allowance) -> None:
         self._ledger = ledger
-        self._first_release = first_release
-        self._waived = waived
-        self._seen: dict[str, CheckInfo | None] = {}
+        self._allowed = allowed
+        self._seen: dict[str, CheckInfo] = {}
         self._items: list[pytest.Item] = []
-        self._taken: dict[str, dict[str, MeasurementRecord]] = {}
 
     def write(self, event: str, **fields: Any) -> None:
         """Append one event to this process's ledger."""
         self._ledger.write(event, **fields)
 
-    def measurement(self, nodeid: str, record: MeasurementRecord) -> None:
+    def measurement(self, item: pytest.Item, record: MeasurementRecord) -> None:
         """Write a measurement of an item, again after each comparison."""
-        taken = self._taken.setdefault(nodeid, {})
-        known = taken.get(record.id)
+        known = taken(item).get(record.id)
         if known is not None and record.user and not record.comparisons:
-            self.write("note", nodeid=nodeid, note=f"{record.id} was recorded twice")
+            self.write("note", nodeid=item.nodeid, note=f"{record.id} was recorded twice")
         elif known is not None and known.value != record.value:
-            self.write("note", nodeid=nodeid, note=f"{record.id} has two values, {known.value!r} and {record.value!r}")
-        taken[record.id] = record if known is None or len(record.comparisons) >= len(known.comparisons) else known
-        self.write("measurement", nodeid=nodeid, record=record.plain())
+            note = f"{record.id} has two values, {known.value!r} and {record.value!r}"
+            self.write("note", nodeid=item.nodeid, note=note)
+        self.write("measurement", nodeid=item.nodeid, record=record.plain())
 
     def finish(self, status: int) -> None:
         """Write the final line."""
@@ -101,17 +97,16 @@ class Recorder:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Write the raw phase, then excuse a missed limit where that is due."""
-        category = _category(call.excinfo)
+        category = category_of(call.excinfo)
         message = "" if call.excinfo is None else str(call.excinfo.value)[:MESSAGE_LIMIT]
         self.write(
             "phase", nodeid=item.nodeid, when=call.when, category=category, message=message, seconds=call.duration
         )
-        if call.when == "call":
-            item.user_properties += [(name, record.value) for name, record in self._taken.get(item.nodeid, {}).items()]
         report = yield
-        if call.when == "call" and category in {"assert", "inconclusive", "first_release"}:
-            self._explain(item, report)
-            self._excuse(item, report, category)
+        if call.when == "call":
+            by = excuse(item, report, self._seen.get(item.nodeid), category, self._allowed)
+            if by is not None:
+                self.write("excused", nodeid=item.nodeid, by=by)
         return report
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -155,39 +150,6 @@ class Recorder:
     def _fault(self, fault: str, message: str) -> None:
         self.write("fault", fault=fault, message=message)
 
-    def _missed(self, nodeid: str) -> list[MeasurementRecord]:
-        taken = self._taken.get(nodeid, {}).values()
-        return [record for record in taken if any(not each.passed for each in record.comparisons)]
-
-    def _explain(self, item: pytest.Item, report: pytest.TestReport) -> None:
-        """Say which limits were missed, where the failure itself does not (``--assert=plain``)."""
-        for record in self._missed(item.nodeid):
-            if record.id in report.longreprtext:
-                continue
-            lines = [
-                f"{each.side} {each.comparator} {each.threshold:g}: {'held' if each.passed else 'missed'}"
-                for each in record.comparisons
-            ]
-            report.sections.append((f"measured {record.id} = {record.value:.6g}", "\n".join(lines)))
-
-    def _excuse(self, item: pytest.Item, report: pytest.TestReport, category: str) -> None:
-        info = self._seen.get(item.nodeid)
-        if info is None or not report.failed:
-            return
-        if category == "first_release" and self._first_release:
-            by, reason = "first_release", "a first release has no champion to compare with"
-        elif not self._missed(item.nodeid):
-            return
-        elif info.severity == Severity.WARNING:
-            by, reason = "severity", "missed limit, severity warning"
-        elif info.id in self._waived:
-            by, reason = "waiver", f"waived: {self._waived[info.id]}"
-        else:
-            return
-        self.write("excused", nodeid=item.nodeid, by=by)
-        report.outcome = "skipped"
-        report.wasxfail = f"reason: {reason}"  # pytest's own protocol for xfail
-
 
 def _plain(info: CheckInfo) -> dict[str, Any]:
     return {
@@ -197,16 +159,3 @@ def _plain(info: CheckInfo) -> dict[str, Any]:
         "owner": info.owner,
         "declared": info.declared,
     }
-
-
-def _category(excinfo: pytest.ExceptionInfo[BaseException] | None) -> str | None:
-    if excinfo is None:
-        return None
-    kinds: Collection[tuple[Any, str]] = (
-        (FirstRelease, "first_release"),
-        (InconclusiveError, "inconclusive"),
-        (AssertionError, "assert"),
-        (pytest.skip.Exception, "skip"),
-        (pytest.exit.Exception, "exit"),
-    )
-    return next((name for kind, name in kinds if isinstance(excinfo.value, kind)), "error")

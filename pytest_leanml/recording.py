@@ -12,6 +12,7 @@ import pytest
 
 from pytest_leanml.collection import Plan
 from pytest_leanml.evidence.ledger import MAIN, LedgerWriter
+from pytest_leanml.excuses import Allowance
 from pytest_leanml.keys import PLAN, RECORDING
 from pytest_leanml.nesting import RUN_FOLDER
 from pytest_leanml.recorder import Recorder
@@ -89,7 +90,7 @@ def record(config: pytest.Config, folder: Path, worker: str | None) -> None:
             "--model-gate inside a run of --model-gate; expected: one gate at a time; next: remove the inner one"
         ) from None
     context = loads((folder / CONTEXT_FILE).read_text("utf-8"))
-    recorder = Recorder(ledger, context["excused"], first_release=context["first_release"])
+    recorder = Recorder(ledger, Allowance(context["excused"], first_release=context["first_release"]))
     config.stash[RECORDING] = Recording(recorder, context)
     config.stash[PLAN] = _plan(context["plan"])
     config.pluginmanager.register(recorder, "leanml-recorder")
