@@ -7,6 +7,7 @@ and without following a link; remote ones are downloaded into a new folder, afte
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 from pathlib import Path
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_leanml.registry.client import Client
 
 MAX_FILES = 10_000
-_ENCODED = ("%2e", "%2f", "%5c", "%25", "%00")
+_ENCODED = re.compile("%[0-9a-fA-F]{2}")
 
 
 def private_folder(path: Path) -> Path:
@@ -149,8 +150,11 @@ def _children(client: Client, uri: str, leaf: str, folder: str) -> list[tuple[st
 
 
 def _demand_inside(path: str, folder: str) -> None:
-    encoded = any(each in path.lower() for each in _ENCODED)
-    if encoded or not path.startswith(f"{folder}/") or not is_inside(path.replace("%", "_").replace(":", "_")):
+    if (
+        _ENCODED.search(path)
+        or not path.startswith(f"{folder}/")
+        or not is_inside(path.replace("%", "_").replace(":", "_"))
+    ):
         raise RegistryError(
             f"the registry lists {path!a} in {folder!a}",
             "names that stay inside the model's folder",

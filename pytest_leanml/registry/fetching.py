@@ -13,7 +13,7 @@ from pytest_leanml.digest import digest_artifact
 from pytest_leanml.errors import GateUsageError, RegistryError, SourceError
 from pytest_leanml.registry.copies import copy_in, copy_within, download
 from pytest_leanml.registry.lookups import Version, demand_version, pages, resolve_alias, run_of
-from pytest_leanml.registry.refs import AliasUri, ModelRef, PathUri, RunUri, VersionUri, parse_uri
+from pytest_leanml.registry.refs import AliasUri, ModelRef, PathUri, RunUri, VersionUri, check_run, parse_uri
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 # Tags that are bookkeeping, MLflow's or ours, and no annotation of a person.
 _INTERNAL = ("mlflow.", "leanml.")
 _APPROVAL = ("by", "at", "digest")
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """An artifact at ``path`` below ``base``; the path must not lead out of the base. Empty: the base itself."""
+
+    base: str
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +99,7 @@ def _from_registry(client: Client, parsed: VersionUri | AliasUri, into: Path) ->
 
 def _from_run(client: Client, parsed: RunUri, into: Path) -> ModelRef:
     pinned = f"runs:/{parsed.run_id}/{parsed.path}"
-    artifact = _take(client, _run_location(client, parsed), into, pinned)
+    artifact = _take(client, _place_in_run(client, parsed), into, pinned)
     run = _demand_run(client, parsed.run_id)
     facts = _facts(run, None)
     tags = {str(key): str(value) for key, value in run.data.tags.items()}
@@ -123,30 +131,31 @@ def _copy_path(path: Path, into: Path) -> Path:
     )
 
 
-def _take(client: Client, location: str, into: Path, shown: str) -> Path:
-    """Copy or download what lies at ``location``, if this registry may point there."""
-    demand_ours(client, location)
-    local = local_path(location)
+def _take(client: Client, place: _Place, into: Path, shown: str) -> Path:
+    """Copy or download what lies at a place, if this registry may point there."""
+    demand_ours(client, place.base)
+    local = local_path(place.base)
     if local is not None:
-        return copy_within(local, "", into)
-    copy = download(client, location, into)
+        return copy_within(local, place.path, into)
+    copy = download(client, f"{place.base.rstrip('/')}/{place.path}".rstrip("/"), into)
     if copy is None:
         raise GateUsageError(f"{shown} has no artifact in the registry", "a model's files", "log the model again")
     return copy
 
 
-def _resolved(client: Client, source: str) -> str:
+def _resolved(client: Client, source: str) -> _Place:
     """Follow a version's source to where its bytes lie."""
     if source.startswith("runs:"):
         parsed = parse_uri(source)
-        return _run_location(client, parsed) if isinstance(parsed, RunUri) else source
+        return _place_in_run(client, parsed) if isinstance(parsed, RunUri) else _Place(source)
     if source.startswith("models:/m-"):
-        model_id = source.removeprefix("models:/")
-        return client.ask(f"read {model_id}", lambda mlflow: str(mlflow.get_logged_model(model_id).artifact_location))
-    return source
+        model_id = check_run(source.removeprefix("models:/"))
+        found = client.ask(f"read {model_id}", lambda mlflow: str(mlflow.get_logged_model(model_id).artifact_location))
+        return _Place(found)
+    return _Place(source)
 
 
-def _run_location(client: Client, parsed: RunUri) -> str:
+def _place_in_run(client: Client, parsed: RunUri) -> _Place:
     """Find an artifact of a run: among its files, or (since MLflow 3) as a model that it logged under that name."""
     run = _demand_run(client, parsed.run_id)
     root = str(run.info.artifact_uri)
@@ -161,9 +170,9 @@ def _run_location(client: Client, parsed: RunUri) -> str:
             "register the one that is meant, and name its version",
         )
     if logged:
-        return f"{logged[0].rstrip('/')}/{rest}".rstrip("/")
+        return _Place(logged[0], rest)
     if here:
-        return f"{root.rstrip('/')}/{parsed.path}"
+        return _Place(root, parsed.path)
     raise GateUsageError(
         f"no artifact {parsed.path!r} in the run {parsed.run_id}",
         f"one of {', '.join(_artifacts(client, run)) or 'none; this run has no artifacts'}",

@@ -51,9 +51,12 @@ def aliases_of(client: Client, name: str) -> dict[str, str] | None:
     """
     found = client.find(
         f"read the model {name}",
-        lambda mlflow: {str(key): str(value) for key, value in mlflow.get_registered_model(name).aliases.items()},
+        lambda mlflow: _aliases(mlflow.get_registered_model(name)),
     )
-    return found[0] if found else None
+    if found is None:
+        return None
+    _demand_same(found[0][0], name, "the model")
+    return found[0][1]
 
 
 def demand_aliases(client: Client, name: str) -> dict[str, str]:
@@ -120,12 +123,7 @@ def demand_version(client: Client, name: str, number: str) -> Version:
             f"no version {number} of {name}", f"one of {_numbers(client, name)}", "correct the version"
         )
     version = found[0]
-    if (version.name, version.number) != (name, number):
-        raise RegistryError(
-            f"the registry answered with version {one_line(version.number)} of {one_line(version.name)}",
-            f"version {number} of {name}, which was asked for",
-            "do not trust this registry before someone has looked at it",
-        )
+    _demand_same(f"{version.name} {version.number}", f"{name} {number}", "the version")
     if version.status != "READY":
         raise GateUsageError(
             f"version {number} of {name} is {one_line(version.status, 40)}",
@@ -162,6 +160,8 @@ def run_of(client: Client, run_id: str | None) -> Any | None:
     if not run_id:
         return None
     found = client.find(f"read the run {run_id}", lambda mlflow: mlflow.get_run(run_id))
+    if found is not None:
+        _demand_same(str(found[0].info.run_id), run_id, "the run")
     return found[0] if found and found[0].info.lifecycle_stage == "active" else None
 
 
@@ -192,6 +192,20 @@ def _page(
 ) -> tuple[list[T], str | None]:
     page = ask(mlflow, token)
     return [read(each) for each in page], page.token or None
+
+
+def _demand_same(answered: str, asked: str, what: str) -> None:
+    """Refuse an answer about something else: an empty one would read as "it has no alias"."""
+    if answered != asked:
+        raise RegistryError(
+            f"the registry failed to read {what} {asked}: it answered about {one_line(answered) or 'nothing'!r}",
+            f"{what} that was asked for",
+            "check that the URI is a registry's, and do not trust it before someone has looked at it",
+        )
+
+
+def _aliases(found: Any) -> tuple[str, dict[str, str]]:
+    return str(found.name), {str(key): str(value) for key, value in found.aliases.items()}
 
 
 def _numbers(client: Client, name: str) -> str:

@@ -157,7 +157,7 @@ def _digest_in(decision: Mapping[str, Any], part: str) -> str | None:
 
 
 def _moment(each: PastDecision) -> datetime:
-    return _time(each.decided_at) or _started(each.run_id)
+    return (None if each.broken else _time(each.decided_at)) or _started(each.run_id)
 
 
 def _time(text: str | None) -> datetime | None:

@@ -120,5 +120,9 @@ def seeded(template, tmp_path, monkeypatch) -> Seeded:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     root = tmp_path / "registry"
     shutil.copytree(template.root, root)
+    # MLflow remembers for each run id where its artifacts lie; here the same runs lie elsewhere in each test.
+    from mlflow.tracking._tracking_service import utils
+
+    utils._artifact_repos_cache.clear()
     _move_paths(root / "mlflow.db", str(template.root), str(root))
     return Seeded(root, template.run_1, template.run_2)
