@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 import sys
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -50,11 +51,11 @@ class _Compared(float):
     __array_priority__ = 1000.0
     __slots__ = ()
 
-    def _note(self, _comparison: Comparison) -> None:
-        raise MeasurementError("a comparison without a measurement", "Measurement or Bound")
+    @abstractmethod
+    def _note(self, comparison: Comparison) -> None: ...
 
-    def _name(self) -> str:
-        return "a measurement"
+    @abstractmethod
+    def _name(self) -> str: ...
 
     def _against(self, comparator: str, other: object) -> bool:
         if isinstance(other, _Compared):

@@ -84,9 +84,9 @@ def schema_of_file(path: Path) -> Any:
     if not isinstance(value, dict):
         raise ConfigError("the schema is no mapping", "`columns:` and their checks", file=path)
     plain = _checked(value, path)
-    with quiet():
-        from pandera.io.pandas_io import deserialize_schema
     with quiet(), told_as("the schema cannot be built", "a pandera schema", file=path, also=_pandera_errors()):
+        from pandera.io.pandas_io import deserialize_schema
+
         return _refuse_lax(deserialize_schema(plain))  # type: ignore[no-untyped-call]  # pandera's own
 
 
@@ -134,9 +134,7 @@ def _refuse_lax(schema: Any) -> Any:
     """Refuse a schema that cannot fail, or that removes failing rows instead of telling."""
     parts = [schema, *schema.columns.values(), *_index_of(schema)]
     if any(getattr(part, "drop_invalid_rows", False) for part in parts):
-        raise ConfigError(
-            "the schema drops invalid rows instead of telling", "`drop_invalid_rows: false`", "remove the setting"
-        )
+        raise _drops_rows()
     checks = [check for part in parts for check in getattr(part, "checks", None) or ()]
     if any(getattr(check, "raise_warning", False) for check in checks):
         raise ConfigError("a check of the schema only warns", "`raise_warning: false`", "remove the setting")
@@ -144,6 +142,15 @@ def _refuse_lax(schema: Any) -> Any:
     if not demanded:
         raise ConfigError("the schema demands nothing", "at least one column or check", "declare the columns")
     return schema
+
+
+def _drops_rows(file: Path | None = None) -> ConfigError:
+    return ConfigError(
+        "the schema drops invalid rows instead of telling",
+        "`drop_invalid_rows: false`",
+        "remove the setting",
+        file=file,
+    )
 
 
 def _index_of(schema: Any) -> list[Any]:
@@ -268,6 +275,8 @@ def _is_check(checks: Any, name: str) -> bool:
 
 
 def _refuse_unknown(value: dict[str, Any], known: set[str], path: Path, key: str) -> None:
+    if value.get("drop_invalid_rows"):
+        raise _drops_rows(path)
     unknown = sorted(set(value) - known)
     if unknown:
         raise ConfigError(

@@ -19,11 +19,10 @@ def numeral(value: float, *others: float) -> str:
     0.84996 against a limit of 0.85 must not read 0.85.
     """
     whole = len(str(int(abs(value)))) if abs(value) < 10**_MOST else 0
-    for digits in range(max(_FEWEST, whole), _MOST + 1):
-        text = f"{value:.{digits}g}"
-        if all(f"{other:.{digits}g}" != text for other in others if other != value):
-            return text
-    return repr(value)
+    digits = max(_FEWEST, whole)
+    while digits < _MOST and any(other != value and f"{other:.{digits}g}" == f"{value:.{digits}g}" for other in others):
+        digits += 1
+    return f"{value:.{digits}g}"
 
 
 def explain(record: MeasurementRecord) -> list[str]:

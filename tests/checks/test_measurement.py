@@ -100,9 +100,13 @@ def test_a_limit_that_is_no_finite_number_is_an_error_and_records_nothing(measur
 
 @pytest.mark.parametrize("ask", [bool, lambda m: not m, lambda m: m and 1, lambda m: 1 if m else 0])
 def test_its_truth_value_is_an_error(measure, ask):
-    for value in (measure(), measure().low):
-        with pytest.raises(MeasurementError, match="write `>="):
+    for value, name in (
+        (measure(), "quality.accuracy"),
+        (measure().low, "the low confidence limit of quality.accuracy"),
+    ):
+        with pytest.raises(MeasurementError, match=f"^{name} was used as true or false") as wrong:
             ask(value)
+        assert "write `>= ...`" in str(wrong.value)
 
 
 def test_zero_has_no_truth_value_either(measure):
