@@ -1,6 +1,6 @@
 """``leanml opa install``: the official opa, built from its published module by Go's own tool.
 
-The pin is the module's hash in Go's checksum database (what ``sum.golang.org/lookup`` answers); ``go`` verifies every
+The pin is the module's hash as Go's checksum database has it; ``go`` verifies every
 dependency against the same database. The project's released binaries are not downloaded: their checksums are published
 beside them and nowhere else, so they would vouch for nothing.
 """
