@@ -315,9 +315,8 @@ message(problem) := sprintf("%s was compared, and does not say whether it passed
 	words := [object.get(measurements[problem.id], word, "?") | some word in ["value", "comparator", "threshold"]]
 } else := sprintf("%s has no value, or one that is no number", [problem.id]) if {
 	not is_number(object.get(values, problem.id, null))
-} else := sprintf("%s is %v, outside of %v to %v", array.concat([problem.id, values[problem.id]], range)) if {
+} else := sprintf("%s is %v; it can only be %s", [problem.id, values[problem.id], possible(problem.id)]) if {
 	not facts[problem.id]
-	range := object.get(ranges, bares[problem.id], [-1e300, 1e300])
 } else := sprintf("no usable limit for %s: give it min, max, above or below, and a number", [problem.by]) if {
 	not limits[problem.by]
 } else := sprintf("%s is to be judged by %v: use point or bound", [problem.by, limits[problem.by].judge]) if {
@@ -330,6 +329,13 @@ message(problem) := sprintf("%s was compared, and does not say whether it passed
 	ends := [object.get(measurements[problem.id], word, "?") | some word in ["value", "low", "high"]]
 	words := array.concat(ends, [limit_of(problem)])
 }
+
+possible(id) := concat(" and ", array.concat(least, most)) if {
+	ends := object.get(ranges, bares[id], [-1e300, 1e300])
+	least := [sprintf(">= %v", [end]) | some end in [ends[0]]; end > -1e300]
+	most := [sprintf("<= %v", [end]) | some end in [ends[1]]; end < 1e300]
+	count(least) + count(most) > 0
+} else := "finite"
 
 limit_of(problem) := concat(" and ", [sprintf("%s %v", [signs[bound], x]) | some bound, x in settings.thresholds[problem.by]])
 

@@ -468,7 +468,13 @@ said(document, leanml) := lines if {
 test_messages if {
 	at := `measurements["quality.accuracy"].value`
 	said(accuracy(0.8), settings) == {[at, "quality.accuracy is 0.8; the limit is >= 0.85"]}
-	said(accuracy(85), settings) == {[at, "quality.accuracy is 85, outside of 0 to 1"]}
+	said(accuracy(85), settings) == {[at, "quality.accuracy is 85; it can only be >= 0 and <= 1"]}
+	said(measured("quality.rmse", {"value": -1}), {"thresholds": {"quality.rmse": {"max": 9}}}) == {[
+		`measurements["quality.rmse"].value`,
+		"quality.rmse is -1; it can only be >= 0",
+	]}
+	odd := {[each.path, trim_prefix(each.msg, split(each.msg, ";")[0])] | some each in denied_of_mine}
+	odd == {[`measurements["mine"].value`, "; it can only be finite"]}
 	said(accuracy("0.9"), settings) == {[at, "quality.accuracy has no value, or one that is no number"]}
 	said(good, bounded({"least": 1})) == {[
 		at,
@@ -525,4 +531,9 @@ test_nothing_passes_by_not_being_denied if {
 		not limits.allow with input as document with data.leanml as settings with data.gate.limits.deny as set()
 	}
 	limits.allow with input as good with data.leanml as settings with data.gate.limits.deny as set()
+}
+
+denied_of_mine := denied if {
+	leanml := {"thresholds": {"mine": {"max": 9}}}
+	denied := limits.deny with input as {"measurements": {"mine": {"value": -1e301}}} with data.leanml as leanml
 }
