@@ -184,7 +184,7 @@ def worst(found: dict[str, Estimate], *, higher_is_fairer: bool) -> Estimate:
         n=min(each.n for each in estimates),
         low=_extreme(min, lows) if higher_is_fairer else estimate.low,
         high=estimate.high if higher_is_fairer else _extreme(max, highs),
-        interval=f"{estimate.interval}, worst of {len(found)}",
+        interval=estimate.interval if len(found) == 1 else f"{estimate.interval}, worst of {len(found)}",
         by=parts,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_leanml.checks.measurement import holds
-from pytest_leanml.checks.wording import numeral
+from pytest_leanml.checks.wording import groups, numeral
 from pytest_leanml.errors import InconclusiveError, MeasurementError
 from pytest_leanml.stats.estimate import Estimate
 from pytest_leanml.stats.settle import rows_to_settle
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pytest_leanml.checks.measurement import Measurement
     from pytest_leanml.config import Limit
+    from pytest_leanml.evidence.records import MeasurementRecord
 
 COMPARATORS: Mapping[str, str] = {"min": ">=", "above": ">", "max": "<=", "below": "<"}
 
@@ -81,21 +82,26 @@ def _compare(measured: float, name: str, bound: float) -> bool:
 
 
 def _doubt(measurement: Measurement, name: str, bound: float) -> InconclusiveError:
-    low, high = float(measurement.low), float(measurement.high)
-    value, n = float(measurement), measurement.n or 0
-    estimate = Estimate(value, n, low, high, measurement.interval, measurement.confidence or 0.95, measurement.unit)
-    rows = rows_to_settle(estimate, bound)
-    shown = f"[{numeral(low, bound)}, {numeral(high, bound)}]"
+    record = measurement.record
+    low, high, value = float(measurement.low), float(measurement.high), float(measurement)
+    level = "" if record.confidence is None else f"{record.confidence:.4g} "
+    doubt = (
+        f"{record.id} is {numeral(value, bound)}, and its {level}interval [{numeral(low, bound)}, "
+        f"{numeral(high, bound)}] ({record.interval}, {record.n} rows) lies across the limit {COMPARATORS[name]} "
+        f"{bound:g}: not proven"
+    )
     return InconclusiveError(
-        f"{measurement.id} is {numeral(value, bound)}, and its {estimate.confidence:.4g} interval {shown} "
-        f"({measurement.interval}, {n} rows) lies across the limit {COMPARATORS[name]} {bound:g}: not proven",
+        "\n  ".join([doubt, *groups(record)]),
         f"an interval wholly {COMPARATORS[name]} {bound:g}",
-        _advice(value, rows, holding=holds(value, COMPARATORS[name], bound)),
+        _advice(record, low, high, bound, holding=holds(value, COMPARATORS[name], bound)),
     )
 
 
-def _advice(value: float, rows: int | None, *, holding: bool) -> str:
+def _advice(record: MeasurementRecord, low: float, high: float, bound: float, *, holding: bool) -> str:
+    if "unsettled" in record.details:
+        return f"compare more rows, to exclude chance in {record.details['unsettled']}"
+    rows = rows_to_settle(Estimate(record.value, record.n or 0, low, high), bound)
     if rows is None:
         return "no number of rows settles a value on the limit itself; move the limit, or judge by `point`"
     verdict = "hold" if holding else "miss"
-    return f"about {rows} rows would settle it (to {verdict} the limit, if the value stays {numeral(value)})"
+    return f"about {rows} rows would settle it (to {verdict} the limit, if the value stays {numeral(record.value)})"

@@ -27,7 +27,7 @@ def numeral(value: float, *others: float) -> str:
 
 def explain(record: MeasurementRecord) -> list[str]:
     """Say limits held and missed, interval, rows and the groups that differ; one line each."""
-    return [*_limits(record), *_interval(record), *_groups(record)]
+    return [*_limits(record), *_interval(record), *groups(record)]
 
 
 def limit_line(record: MeasurementRecord, comparison: Comparison) -> str:
@@ -47,20 +47,22 @@ def _limits(record: MeasurementRecord) -> Iterator[str]:
 
 
 def _interval(record: MeasurementRecord) -> Iterator[str]:
-    rows = f"{record.n} rows" if record.n is not None else ""
+    rows = f"{record.n} {'row' if record.n == 1 else 'rows'}" if record.n is not None else ""
+    if record.low == record.value == record.high:
+        return  # counted, not estimated: the interval would only repeat the value
     if record.low is None and record.high is None:
         if rows:
             yield rows
         return
     low = "" if record.low is None else numeral(record.low)
     high = "" if record.high is None else numeral(record.high)
-    level = f"{record.confidence:.4g}" if record.confidence is not None else "?"
+    level = f" at confidence {record.confidence:.4g}" if record.confidence is not None else ""
     method = f" ({record.interval})" if record.interval else ""
-    yield f"interval [{low}, {high}] at confidence {level}{method}" + (f", {rows}" if rows else "")
+    yield f"interval [{low}, {high}]{level}{method}" + (f", {rows}" if rows else "")
 
 
-def _groups(record: MeasurementRecord) -> Iterator[str]:
-    """Name the groups, lowest first; of many, the lowest and the highest."""
+def groups(record: MeasurementRecord) -> Iterator[str]:
+    """Yield one line that names the groups, lowest first; of many, the lowest and the highest."""
     ordered = sorted(record.by.items(), key=lambda item: (_value(item[1]), item[0]))
     if not ordered:
         return

@@ -77,11 +77,11 @@ def test_a_miss_says_value_limit_interval_rows_and_groups(measure):
 
 def test_a_doubt_names_the_rows_that_would_settle_it(measure):
     with pytest.raises(InconclusiveError) as doubt:
-        hold(measure(), bound(min=0.82))
+        hold(measure(by={"JFK": {"value": 0.7, "n": 8}}), bound(min=0.82))
     # The lower half-width .03 must shrink to .01: a ninth of it, so nine times the rows.
     assert str(doubt.value) == (
         "quality.accuracy is 0.83, and its 0.95 interval [0.8, 0.86] (wilson, 600 rows) lies across the limit >= 0.82: "
-        "not proven\n  expected: an interval wholly >= 0.82\n"
+        "not proven\n  by group: JFK 0.7 (n 8)\n  expected: an interval wholly >= 0.82\n"
         "  next: about 5400 rows would settle it (to hold the limit, if the value stays 0.83)"
     )
 
@@ -94,6 +94,13 @@ def test_a_doubt_on_the_wrong_side_would_settle_as_a_miss(measure):
 def test_on_the_limit_itself_no_rows_help(measure):
     with pytest.raises(InconclusiveError, match="no number of rows"):
         hold(measure(), bound(above=0.83))
+
+
+def test_what_is_unsettled_needs_rows_not_a_level(measure):
+    with pytest.raises(InconclusiveError) as doubt:
+        hold(measure(0.0, low=0.0, high=0.5, confidence=None, details={"unsettled": "`x`"}), bound(max=0.1))
+    assert "and its interval [0, 0.5]" in str(doubt.value)
+    assert str(doubt.value).endswith("next: compare more rows, to exclude chance in `x`")
 
 
 def test_by_bound_without_an_interval_is_an_error(measure):

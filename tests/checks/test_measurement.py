@@ -216,6 +216,13 @@ def test_no_interval_no_bound(measure):
         _ = measure(high=None).high
 
 
+def test_a_bound_explains_its_measurement(measure):
+    measured = measure()
+    assert not measured.low >= 0.81
+    assert measured.low.explain() == measured.explain()
+    assert measured.explain()[0] == "quality.accuracy's low confidence limit is 0.8; limit >= 0.81: missed"
+
+
 def test_copies_keep_recording(measure, ledger):
     for again in (copy.copy, copy.deepcopy):
         assert again(measure()) >= 0.5

@@ -48,7 +48,12 @@ def test_missed_limits_come_first_and_name_their_side():
 
 def test_rows_without_an_interval_and_an_interval_without_an_end():
     assert explain(MeasurementRecord("a.b", "b", 0.5, n=9))[1] == "9 rows"
-    assert explain(MeasurementRecord("a.b", "b", 0.5, high=0.7))[1] == "interval [, 0.7] at confidence ?"
+    assert explain(MeasurementRecord("a.b", "b", 0.5, high=0.7))[1] == "interval [, 0.7]"
+    assert explain(MeasurementRecord("a.b", "b", 0.5, n=1))[1] == "1 row"
+
+
+def test_what_is_counted_does_not_repeat_itself():
+    assert explain(MeasurementRecord("a.b", "b", 3.0, low=3.0, high=3.0, interval="exact", n=9)) == ["a.b is 3"]
 
 
 def test_of_many_groups_the_lowest_and_the_highest():
