@@ -49,7 +49,7 @@ def _reasons(title: str, reasons: Sequence[Reason]) -> Iterator[str]:
     yield "| rule | what | measured | limit |"
     yield "|---|---|---|---|"
     for reason in reasons:
-        cells = (reason.rule, reason.message, words.number(reason.measured), reason.limit or "")
+        cells = (reason.rule, words.readable(reason.message), words.number(reason.measured), reason.limit or "")
         yield "| " + " | ".join(markdown_text(cell) for cell in cells) + " |"
     yield ""
 

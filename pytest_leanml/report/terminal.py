@@ -9,7 +9,7 @@ from _pytest.config import create_terminal_writer  # pytest offers no public way
 
 from pytest_leanml.report import words
 from pytest_leanml.report.escape import lines, one_line
-from pytest_leanml.vocabulary import Outcome, Verdict
+from pytest_leanml.vocabulary import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from pytest_leanml.snapshot import Snapshot
 
 _COLOUR = {Verdict.ALLOW: "green", Verdict.DENY: "red", Verdict.PENDING: "yellow"}
-_MARKS = {Outcome.PASSED: "+", Outcome.INCONCLUSIVE: "?"}
+# What stands before a measurement that does not keep to its limit, and in which colour.
+_MISSED = {"warned": ("!", "yellow"), "inconclusive": ("?", "red")}
 
 
 class Screen:
@@ -38,7 +39,7 @@ class Screen:
         name = subject.get("name") or subject.get("uri") or "no model"
         version = f" {subject['version']}" if subject.get("version") else ""
         against = snapshot.context.champion
-        champion = f" against {against.get('version') or against.get('uri')}" if against else ""
+        champion = f" against champion {against.get('version') or against.get('uri')}" if against else ""
         where = f" for {snapshot.environment}" if snapshot.environment else ""
         self._line(f"model gate: {one_line(name)}{version}{champion}{where}, run {snapshot.manifest.run_id}", bold=True)
 
@@ -73,37 +74,42 @@ class Screen:
         self._rule(f"model gate: {decision.verdict}{mode}", bold=True, **colour)
         self._line(one_line(words.outcome(decision, promoted=promoted)), **colour)
         self._measurements(document)
-        self._reasons("reasons", decision.reasons, red=True)
-        self._reasons("warnings", decision.warnings, yellow=True)
-        self._reasons("shadow rules that would deny", decision.shadow, yellow=True)
+        self._reasons("reasons", decision.reasons, document, red=True)
+        self._reasons("warnings", decision.warnings, document, yellow=True)
+        self._reasons("shadow rules that would deny", decision.shadow, document, yellow=True)
         for waived in decision.waived:
             text = f"waived {waived.rule} until {waived.expires} by {waived.owner}: {waived.reason}"
             self._line(f"  ~ {one_line(text)}", yellow=True)
         self._line(f"{words.counts(document)}; {one_line(words.champion(decision))}; status {status}")
-        self._line("files: " + ", ".join(str(path) for path in files))
+        self._files(files)
+
+    def _files(self, files: Sequence[Path]) -> None:
+        folders = sorted({str(path.parent) for path in files})
+        for folder in folders:
+            names = ", ".join(path.name for path in files if str(path.parent) == folder)
+            self._line(f"files in {one_line(folder)}: {names}")
 
     def _measurements(self, document: Mapping[str, Any]) -> None:
-        shown = [(name, record) for name, record in document.get("measurements", {}).items() if "comparator" in record]
-        if not shown:
-            return
-        width = min(60, max(len(name) for name, _ in shown))
+        records = document.get("measurements", {})
+        outcomes = {check["id"]: words.outcome_of(check) for check in document.get("checks", [])}
+        values = {name: words.measured(record) for name, record in records.items()}
+        wide = min(60, max(map(len, records), default=0)), min(44, max(map(len, values.values()), default=0))
         baseline = document.get("baseline", {}).get("no_skill", {})
-        for name, record in shown:
-            passed = record["passed"]
-            mark = "+" if passed else "-"
+        for name, record in records.items():
+            mark, colour = _mark(record, outcomes)
             skill = baseline.get(record["metric"]) if name == f"quality.{record['metric']}" else None
             beside = f"  (no skill {words.number(skill)})" if skill is not None else ""
-            text = f"  {mark} {one_line(name):<{width}}  {words.measured(record):<34}  {words.limit(record)}{beside}"
-            self._line(text.rstrip(), green=passed, red=not passed)
+            about = f"{one_line(name):<{wide[0]}}  {values[name]:<{wide[1]}}"
+            self._line(f"  {mark} {about}  {words.limit(record)}{beside}".rstrip(), **{colour: True})
 
-    def _reasons(self, title: str, reasons: Sequence[Reason], **colour: bool) -> None:
+    def _reasons(self, title: str, reasons: Sequence[Reason], document: Mapping[str, Any], **colour: bool) -> None:
         if not reasons:
             return
         self._line(f"{title}:", bold=True)
-        for reason, others in words.grouped(reasons):
+        for reason, others in words.grouped(reasons, document):
             about = f" ({one_line(reason.check)})" if reason.check and reason.check not in reason.rule else ""
             self._line(f"  * {one_line(reason.rule)}{about}", **colour)
-            for text in lines(reason.message):
+            for text in lines(words.readable(reason.message)):
                 self._line(f"      {text}")
             detail = words.against(reason)
             if detail:
@@ -116,3 +122,11 @@ class Screen:
 
     def _line(self, text: str, **markup: bool) -> None:
         self._writer.line(text, **markup)
+
+
+def _mark(record: Mapping[str, Any], outcomes: Mapping[str, str]) -> tuple[str, str]:
+    """Return the mark and the colour of a measurement."""
+    passed = record.get("passed")
+    if passed is None:
+        return " ", "white"
+    return ("+", "green") if passed else _MISSED.get(outcomes.get(record.get("check", ""), ""), ("-", "red"))

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_leanml.decision import Decision, Reason
+
+
+# A number with more decimals than anybody reads, in a text; not the seconds of a time.
+_LONG = re.compile(r"(?<![\w.:])-?[0-9]+\.[0-9]{5,}(?:e-?[0-9]+)?(?![\w.:])")
+# Units that no number is read with.
+_BARE = ("", "1")
 
 
 def number(value: float | None) -> str:
@@ -27,25 +34,42 @@ def interval(record: Mapping[str, Any]) -> str:
     return f"[{number(low) or '-'}, {number(high) or '-'}]"
 
 
+def readable(text: str) -> str:
+    """Shorten the long numbers in a text to four significant digits."""
+    return _LONG.sub(lambda found: number(float(found[0])), text)
+
+
+def exact(record: Mapping[str, Any]) -> bool:
+    """Whether a measurement was counted rather than estimated: its interval is its value."""
+    return bool(record.get("low") == record["value"] == record.get("high"))
+
+
 def measured(record: Mapping[str, Any]) -> str:
-    """Write value, interval and sample size of a measurement."""
-    size = record.get("sampleSize")
-    parts = [number(record["value"]), interval(record), f"n={size:,}" if size is not None else ""]
+    """Write value and unit, then interval and sample size where they say more than the value does."""
+    unit, size = str(record.get("unit") or ""), record.get("sampleSize")
+    plural = "" if record["value"] == 1 or unit.endswith("s") else "s"
+    value = number(record["value"]) + (f" {unit}{plural}" if unit not in _BARE else "")
+    if exact(record):
+        return value
+    parts = [value, interval(record), f"n={size:,}" if size is not None else ""]
     return " ".join(part for part in parts if part)
 
 
 def limit(record: Mapping[str, Any]) -> str:
     """Write what a measurement was held against."""
     if "comparator" not in record:
-        return "no limit"
+        return "judged by the policies"
     side = record.get("side")
     word = {"low": "lower bound ", "high": "upper bound "}.get(str(side), "")
     return f"{word}{record['comparator']} {number(record['threshold'])}"
 
 
 def against(reason: Reason) -> str:
-    """Write ``measured 0.79, limit >= 0.8`` as far as a reason has both."""
+    """Write ``measured 0.79, limit >= 0.8`` as far as a reason has both; "" where its message says as much."""
     parts = []
+    told = (number(reason.measured), reason.limit or "")
+    if all(each in readable(reason.message) for each in told):
+        return ""
     if reason.measured is not None:
         parts.append(f"measured {number(reason.measured)}")
     if reason.limit is not None:
@@ -53,13 +77,16 @@ def against(reason: Reason) -> str:
     return ", ".join(parts)
 
 
-def grouped(reasons: Sequence[Reason]) -> list[tuple[Reason, list[Reason]]]:
-    """Put the reasons about one check together: the first of them speaks, the others are named beside it."""
+def grouped(reasons: Sequence[Reason], document: Mapping[str, Any]) -> list[tuple[Reason, list[Reason]]]:
+    """Put the reasons about one check together: the first of them speaks, the others are named beside it.
+
+    A policy speaks of a measurement; the evidence knows which check took it.
+    """
+    taken_by = {name: record.get("check") for name, record in document.get("measurements", {}).items()}
     groups: dict[str, tuple[Reason, list[Reason]]] = {}
-    # A red exit status says nothing beside the check that made it red.
-    told = [each for each in reasons if each.rule != "G4.exit_status"] or reasons
-    for index, reason in enumerate(told):
-        key = reason.check.partition("[")[0] if reason.check else f"#{index}"
+    for index, reason in enumerate(reasons):
+        check = (taken_by.get(reason.check) or reason.check) if reason.check else None
+        key = check.partition("[")[0] if check else f"#{index}"
         if key in groups:
             groups[key][1].append(reason)
         else:
@@ -94,10 +121,16 @@ def outcome(decision: Decision, *, promoted: bool) -> str:
     return f"{subject(decision)} is not promoted{where}; the registry is as it was"
 
 
+def outcome_of(check: Mapping[str, Any]) -> str:
+    """Name a check's outcome; one of severity warning that misses its limit has warned."""
+    warned = check["outcome"] == "failed" and check.get("severity") == "warning"
+    return "warned" if warned else str(check["outcome"]).replace("_", " ")
+
+
 def counts(document: Mapping[str, Any]) -> str:
     """Count the checks by outcome."""
     tally: dict[str, int] = {}
     for check in document.get("checks", []):
-        tally[check["outcome"]] = tally.get(check["outcome"], 0) + 1
-    named = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in sorted(tally.items()))
+        tally[outcome_of(check)] = tally.get(outcome_of(check), 0) + 1
+    named = ", ".join(f"{count} {name}" for name, count in sorted(tally.items()))
     return f"{len(document.get('checks', []))} checks: {named}" if tally else "no checks"
