@@ -104,7 +104,7 @@ def test_pandera_switched_off_by_the_environment_still_validates():
     assert done.stdout.strip() == "1"
 
 
-def test_importing_the_checks_imports_no_pandera_and_warns_of_nothing():
+def test_importing_the_checks_imports_no_pandera_and_warns_of_nothing(tmp_path):
     code = (
         "import sys, pytest_leanml.checks.run\n"
         "assert not {'pandera', 'polars', 'mlflow', 'sklearn'} & set(sys.modules)\n"
@@ -114,7 +114,7 @@ def test_importing_the_checks_imports_no_pandera_and_warns_of_nothing():
         "schema_of_file(Path('s.yaml'))"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False, cwd=os.environ["HOME"]
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
