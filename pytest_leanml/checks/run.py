@@ -60,7 +60,11 @@ def _data_quality(spec: CheckSpec, study: Study) -> Measurement:
 
 
 def _quality(spec: CheckSpec, study: Study) -> Measurement:
-    return Quality(study).measure(spec.metric, slice=spec.slice, confidence=spec.limit.confidence)
+    quality = Quality(study)
+    if spec.slice is not None:
+        # The policies judge all rows too: skill is a matter of the whole, and `metrics` must name it.
+        quality.measure(spec.metric, confidence=spec.limit.confidence)
+    return quality.measure(spec.metric, slice=spec.slice, confidence=spec.limit.confidence)
 
 
 def _fairness(spec: CheckSpec, study: Study) -> Measurement:
