@@ -46,7 +46,7 @@ allow if {
 	}
 }
 
-settled(id) if clears[id]
+settled(id) if id in clears
 
 settled(id) if excused(id)
 
@@ -64,41 +64,35 @@ waived contains rule_of(id) if {
 
 # The harness puts only live, approved waivers into data.leanml.waived.
 excused(id) if {
+	id in sane
+	id in limited
 	is_object(data.leanml.waived[rule_of(id)])
-	in_range(facts[id])
-	has_limit(id)
 }
 
-problems[id] := sprintf("%s is absent or of the wrong type", [fact.path]) if {
-	some id, fact in facts
-	not is_number(fact.value)
+problems[id] := sprintf("%s is absent or of the wrong type", [facts[id].path]) if {
+	some id in (object.keys(facts) - sane)
+	not is_number(facts[id].value)
 }
 
 problems[id] := sprintf("%s is %v, outside of %v to %v", [fact.path, fact.value, fact.range[0], fact.range[1]]) if {
-	some id, fact in facts
+	some id in (object.keys(facts) - sane)
+	fact := facts[id]
 	is_number(fact.value)
-	not in_range(fact)
 }
 
 problems[id] := sprintf("no limit for %s: add it under `checks:`", [id]) if {
-	some id, fact in facts
-	in_range(fact)
-	not has_limit(id)
+	some id in (sane - limited)
 }
 
-problems[id] := sprintf("%s is %v; the limit is %s", [id, fact.value, words(limit(id))]) if {
-	some id, fact in facts
-	in_range(fact)
-	has_limit(id)
-	not clears[id]
+problems[id] := sprintf("%s is %v; the limit is %s", [id, facts[id].value, words(id)]) if {
+	some id in ((sane & limited) - clears)
 }
 
-clears[id] if {
-	some id, fact in facts
-	in_range(fact)
-	has_limit(id)
-	every bound, x in limit(id) {
-		holds(bound, fact.value, x)
+clears contains id if {
+	some id in (sane & limited)
+	value := facts[id].value
+	every bound, x in data.leanml.thresholds[id] {
+		holds(bound, value, x)
 	}
 }
 
@@ -112,20 +106,21 @@ holds("below", value, x) if value < x
 
 signs := {"min": ">=", "max": "<=", "above": ">", "below": "<"}
 
-words(bounds) := concat(" and ", [sprintf("%s %v", [signs[bound], x]) | some bound, x in bounds])
+words(id) := concat(" and ", [sprintf("%s %v", [signs[bound], x]) | some bound, x in data.leanml.thresholds[id]])
 
-limit(id) := data.leanml.thresholds[id]
-
-has_limit(id) if {
-	is_object(limit(id))
-	count(limit(id)) > 0
-	every bound, x in limit(id) {
+limited contains id if {
+	some id, _ in facts
+	limit := data.leanml.thresholds[id]
+	is_object(limit)
+	count(limit) > 0
+	every bound, x in limit {
 		signs[bound]
 		is_number(x)
 	}
 }
 
-in_range(fact) if {
+sane contains id if {
+	some id, fact in facts
 	is_number(fact.value)
 	fact.value >= fact.range[0]
 	fact.value <= fact.range[1]

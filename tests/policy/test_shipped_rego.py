@@ -8,6 +8,7 @@ import re
 import subprocess
 from functools import cache
 from itertools import chain
+from pathlib import Path
 
 import pytest
 import regorus
@@ -272,3 +273,31 @@ def test_a_denial_has_a_reason_and_an_allowance_has_none(name):
             assert set(each) == {"rule", "path", "msg"}
             assert each["rule"].startswith(f"{name}.")
     assert sum(answer["allow"] is False for answer in answers) > len(VALUES)
+
+
+# The user's policy in the docs, and what it misses.
+
+DOCS = Path(__file__).parents[2] / "docs" / "policies.md"
+PUBLISHED, MENDED = re.findall(r"```rego\n(package model_policy\n.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+ANNOTATIONS = {"signed": {"approval": "signed"}, "pending": {"approval": "pending"}, "none": {}}
+
+
+def passes(engine, policies, rego, annotations):
+    [answer] = engine.evaluate(policies(rego), json.dumps({"metadata": {"annotations": annotations}}), {}, 20.0)
+    assert answer.error is None
+    return answer.deny == () and (answer.allow is True or not answer.has_allow)
+
+
+@pytest.mark.parametrize("name", ANNOTATIONS)
+def test_docs_say_what_a_policy_of_one_rule_misses(engine, policies, name):
+    said = re.search(
+        rf"^\| `{re.escape(json.dumps(ANNOTATIONS[name]))}` \| (.+) \| (.+) \|$", DOCS.read_text(), re.MULTILINE
+    )
+    words = ["ALLOW" if passes(engine, policies, rego, ANNOTATIONS[name]) else "DENY" for rego in (PUBLISHED, MENDED)]
+    assert words == [each.strip("*") for each in said.groups()]
+
+
+def test_docs_have_a_section_for_each_package():
+    sections = re.findall(r"^## (\w+)$", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
+    assert [each for each in sections if each in SHIPPED] == sections
+    assert set(sections) == set(SHIPPED)
