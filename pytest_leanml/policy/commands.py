@@ -80,9 +80,7 @@ def evaluate(policies: Sequence[Path], given: Path, data: Path | None, engine: E
     """
     loaded = load_policies(policies, shipped=(), root=root)
     document = _object(given)
-    below = _object(data).get("leanml", {}) if data is not None else {}
-    if not isinstance(below, dict):
-        raise ConfigError(f"leanml is a {type(below).__name__}", "an object", file=data, key="leanml")
+    below = _below(_object(data), data) if data is not None else {}
     asked = make_engine(engine)
     try:
         answers = asked.evaluate(loaded, dump_json(document), below, TIMEOUT)
@@ -90,6 +88,17 @@ def evaluate(policies: Sequence[Path], given: Path, data: Path | None, engine: E
         asked.close()
     shown = {answer.package: _shown(answer) for answer in answers}
     return dump_json({"engine": f"{asked.name} {asked.version}", "facts": check_facts(document), "answers": shown})
+
+
+def _below(document: dict[str, Any], path: Path) -> dict[str, Any]:
+    below = document.get("leanml", {})
+    if set(document) - {"leanml"}:
+        raise ConfigError(
+            f"the data has the keys {', '.join(document)}", 'one object under "leanml"', "move it there", file=path
+        )
+    if not isinstance(below, dict):
+        raise ConfigError(f"leanml is a {type(below).__name__}", "an object", file=path, key="leanml")
+    return below
 
 
 def _object(path: Path) -> dict[str, Any]:

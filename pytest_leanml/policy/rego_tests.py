@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_leanml.errors import EngineError, PolicyError
@@ -11,7 +11,7 @@ from pytest_leanml.policy.load import find_files
 from pytest_leanml.policy.names import DATA, Names
 from pytest_leanml.policy.opa import find_opa, opa_value
 from pytest_leanml.policy.preflight import read_modules
-from pytest_leanml.policy.process import Worker
+from pytest_leanml.policy.process import Worker, first_lines
 from pytest_leanml.policy.syntax import Form, dotted
 from pytest_leanml.vocabulary import EngineName
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from pytest_leanml.policy.answers import PolicyFile
     from pytest_leanml.policy.syntax import Module
+
+# {"value": ...}, {"error": ...}, or {} where the rule is undefined.
+Found = dict[str, Any]
 
 PREFIX = "test_"
 SECONDS = 30.0
@@ -35,10 +38,14 @@ class Suite:
     Attributes:
         path: the test file.
         files: it, and every policy of the nearest folder that has all it imports.
+        rules: whole path of each of its tests.
+        found: engine -> rule -> what it gave; a suite is evaluated at once, when its first test is run.
     """
 
     path: Path
     files: tuple[PolicyFile, ...]
+    rules: tuple[str, ...]
+    found: dict[EngineName, dict[str, Found]] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,7 @@ def discover(path: Path) -> list[RegoTest]:
         _check_forms(own)
         if not names:
             raise PolicyError("no rule begins with test_", "at least one", "add one", file=path)
-        suite = Suite(path, _files(path, own, worker))
+        suite = Suite(path, _files(path, own, worker), tuple(f"data.{own.name}.{name}" for name in names))
     return [RegoTest(suite, own.name, name, lines[name]) for name in names]
 
 
@@ -141,11 +148,14 @@ def run_test(test: RegoTest, *, engine: EngineName = EngineName.EMBEDDED, timeou
         EngineError: late, or the engine died.
     """
     for each in (EngineName.EMBEDDED, EngineName.OPA) if engine is EngineName.BOTH else (engine,):
-        found = _embedded(test, timeout) if each is EngineName.EMBEDDED else _opa(test, timeout)
-        if found != {"value": True}:
-            said = found.get("error", "false" if "value" in found else "undefined")
+        found = _found(test, each, timeout)
+        # By identity: to Python, 1 equals True.
+        if found.get("value") is not True:
+            said = (
+                f": {found['error']}" if "error" in found else f" is {'not true' if 'value' in found else 'undefined'}"
+            )
             raise PolicyError(
-                f"{test.package}.{test.name} is {said}" if "error" not in found else f"{test.name}: {said}",
+                f"{test.package}.{test.name}{said}",
                 "true",
                 f"run `opa test -v {test.suite.path.parent}` to see where it stops",
                 file=test.suite.path,
@@ -153,21 +163,44 @@ def run_test(test: RegoTest, *, engine: EngineName = EngineName.EMBEDDED, timeou
             )
 
 
-def _embedded(test: RegoTest, timeout: float) -> dict[str, Any]:
+def _found(test: RegoTest, engine: EngineName, timeout: float) -> Found:
+    """Evaluate the whole suite at once; where that fails, this test alone, so that it answers for itself only."""
+    ask = _embedded if engine is EngineName.EMBEDDED else _opa
+    suite = test.suite
+    if engine not in suite.found:
+        try:
+            suite.found[engine] = ask(suite, suite.rules, timeout)
+        except EngineError:
+            suite.found[engine] = {}
+    return suite.found[engine].get(test.rule) or ask(suite, (test.rule,), timeout)[test.rule]
+
+
+def _embedded(suite: Suite, rules: tuple[str, ...], timeout: float) -> dict[str, Found]:
     deadline = time.monotonic() + timeout
     with Worker() as worker:
         try:
-            worker.call("load", [[each.logical, each.text] for each in test.suite.files], timeout=timeout)
+            worker.call("load", [[each.logical, each.text] for each in suite.files], timeout=timeout)
         except EngineError as error:
-            return {"error": error.given}
+            return {key: {"error": error.given} for key in rules}
         left = max(0.0, deadline - time.monotonic())
-        found: dict[str, Any] = worker.call("evaluate", "{}", "{}", [test.rule], timeout=left)[0]
-    return {"error": found["error"].partition("\n\nStack")[0].strip()} if "error" in found else found
+        found = worker.call("evaluate", "{}", "{}", rules, timeout=left)
+    return {rule: _cut(each) for rule, each in zip(rules, found, strict=True)}
 
 
-def _opa(test: RegoTest, timeout: float) -> dict[str, Any]:
-    files = [(each.logical, each.text) for each in test.suite.files]
-    return opa_value(find_opa(), files, test.rule, document="{}", data="{}", timeout=timeout)
+def _cut(found: Found) -> Found:
+    return {"error": first_lines(found["error"])} if "error" in found else found
+
+
+def _opa(suite: Suite, rules: tuple[str, ...], timeout: float) -> dict[str, Found]:
+    files = [(each.logical, each.text) for each in suite.files]
+    query = f"[{', '.join(f'[x | x := {rule}]' for rule in rules)}]"
+    together = opa_value(find_opa(), files, query, document="{}", data="{}", timeout=timeout)
+    if "error" in together and len(rules) > 1:
+        return {}
+    if "error" in together:
+        return dict.fromkeys(rules, together)
+    values = together["value"]
+    return {rule: {"value": each[0]} if each else {} for rule, each in zip(rules, values, strict=True)}
 
 
 def test_files(paths: Iterable[Path]) -> Iterator[Path]:

@@ -71,7 +71,7 @@ def check_builtins(worker: Worker) -> None:
     answers = worker.call("evaluate", "{}", "{}", asked, timeout=SECONDS)
     if len(answers) != len(names):
         raise EngineError(f"the embedded engine gave {len(answers)} answers to {len(names)} questions")
-    wrong = [name for name, answer in zip(names, answers, strict=True) if answer != {"value": True}]
+    wrong = [name for name, answer in zip(names, answers, strict=True) if answer.get("value") is not True]
     if wrong:
         raise EngineError(
             f"the embedded engine {worker.version} answers wrongly: {', '.join(wrong)}",
