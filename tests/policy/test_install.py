@@ -26,6 +26,7 @@ target = pathlib.Path(os.environ["GOBIN"], "opa")
 target.write_text("#!/bin/sh\\necho Version: {version}\\n")
 target.chmod(0o700)
 """
+PINNED = BUILD.format(version=VERSION)
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def machine(monkeypatch, tmp_path):
     log = tmp_path / "log"
     log.touch()
 
-    def make(download=f'{{"Sum": "{MODULE_SUM}"}}', then=BUILD.format(version=VERSION)):
+    def make(download=f'{{"Sum": "{MODULE_SUM}"}}', then=PINNED):
         go = tmp_path / "path" / "go"
         go.write_text(GO.format(python=sys.executable, log=str(log), download=download, install=then), "utf-8")
         go.chmod(0o700)
