@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 SHIPPED = "gate."
 
 _SIGNS = {"min": ">=", "max": "<=", "above": ">", "below": "<"}
+_KEPT = {"min": operator.ge, "max": operator.le, "above": operator.gt, "below": operator.lt}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,8 @@ def _reason(
     limit = ", ".join(f"{_SIGNS[bound]} {value:g}" for bound, value in bounds.items() if bound in _SIGNS)
     if (record and record.get("passed") is False) or (not limit and record and "comparator" in record):
         limit = f"{record['comparator']} {record['threshold']:g}"
+    if record and record.get("passed") is True and _keeps(record.get("value"), bounds):
+        limit = ""  # the policy speaks of something else
     known = any(covers(name, each) for each in [*thresholds, *document.get("measurements", {})])
     return Reason(
         violation.rule,
@@ -116,6 +120,12 @@ def _reason(
         check=name if known else None,
         measured=record.get("value") if record else None,
         limit=limit or None,
+    )
+
+
+def _keeps(value: Any, bounds: Mapping[str, Any]) -> bool:
+    return isinstance(value, int | float) and all(
+        bound in _KEPT and isinstance(x, int | float) and _KEPT[bound](value, x) for bound, x in bounds.items()
     )
 
 

@@ -118,6 +118,8 @@ def outcome(decision: Decision, *, promoted: bool) -> str:
         return f"{subject(decision)} is promoted{where}: the alias {alias!r} names it now"
     if decision.verdict == "ALLOW":
         return f"{subject(decision)} may be promoted{where}; nothing was moved"
+    if not alias:
+        return f"{subject(decision)} does not pass{where}; there is nothing to promote"
     return f"{subject(decision)} is not promoted{where}; the registry is as it was"
 
 
