@@ -27,6 +27,13 @@ class Lying:
         self.location = "mlflow-artifacts:/1/model"
         self.listing = {"1/model": [("MLmodel", False), ("data", True)], "1/model/data": [("weights.bin", False)]}
         self.files = {"1/model/MLmodel": b"flavors: {}\n", "1/model/data/weights.bin": b"weights"}
+        info = {
+            "run_id": "r1",
+            "experiment_id": "1",
+            "lifecycle_stage": "active",
+            "artifact_uri": "mlflow-artifacts:/1",
+        }
+        self.run = {"info": info, "data": {}}
         self.headers: list[str | None] = []
         self.relisted: dict[str, list[tuple[str, bool]]] = {}
 
@@ -39,6 +46,10 @@ class Lying:
             return {"artifact_uri": self.location}
         if path == API + "model-versions/search":
             return {"model_versions": [self.version]}
+        if path == API + "runs/get":
+            return {"run": self.run}
+        if path.endswith("/logged-models/search"):
+            return {"models": []}
         if path == FILES:
             return self.list(query["path"])
         return self.files.get(unquote(path.removeprefix(FILES + "/")))
@@ -63,6 +74,8 @@ def lying():
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        do_POST = do_GET  # noqa: N815 - http.server's name
 
         def log_message(self, *_args):
             pass
@@ -112,7 +125,6 @@ def test_a_single_file(lying, tmp_path):
         "..%2fevil",
         "..%5cevil",
         "..\\evil",
-        "ev\nil",
         "ev\x1b[2Jil",
         "ev\x00il",
         "evil%00.bin",
@@ -125,6 +137,12 @@ def test_a_name_that_leads_elsewhere_is_not_followed(lying, tmp_path, name, is_d
     with pytest.raises((RegistryError, GateUsageError)) as caught:
         fetch(lying, tmp_path)
     assert "\x1b" not in str(caught.value)
+    assert outside(tmp_path) == []
+
+
+def test_a_name_on_two_lines_stays_inside(lying, tmp_path):
+    lying.listing["1/model/data"] = [("ev\nil", True)]  # MLflow takes the line break out
+    assert all(path.name.isprintable() for path in fetch(lying, tmp_path).artifact.rglob("*"))
     assert outside(tmp_path) == []
 
 
@@ -161,6 +179,28 @@ def test_a_version_without_an_artifact_is_status_4(lying, tmp_path):
     lying.listing, lying.files = {}, {}
     with pytest.raises((GateUsageError, RegistryError), match=r"no artifact|failed to download"):
         fetch(lying, tmp_path)
+
+
+def test_an_artifact_of_a_run(lying, tmp_path):
+    lying.listing["1"] = [("model", True)]
+    ref = fetch(lying, tmp_path, "runs:/r1/model")
+    assert (ref.uri, ref.run_id, ref.digest) == ("runs:/r1/model", "r1", digest_artifact(ref.artifact))
+    with pytest.raises(GateUsageError, match="one of model"):
+        fetch(lying, tmp_path, "runs:/r1/other")
+
+
+@pytest.mark.parametrize("changes", [{"run_id": "r2"}, {"run_id": ""}, {"artifact_uri": "https://elsewhere/1"}])
+def test_a_run_that_is_another_or_lies_elsewhere_is_not_believed(lying, tmp_path, changes):
+    lying.run["info"] |= changes
+    with pytest.raises(RegistryError, match=r"it answered about|the registry says"):
+        fetch(lying, tmp_path, "runs:/r1/model")
+
+
+@pytest.mark.parametrize(("end", "date"), [(10**17, None), (4_102_444_800_000, "2100-01-01T00:00:00Z")])
+def test_an_end_in_no_calendar_is_no_training_date(lying, tmp_path, end, date):
+    lying.listing["1"] = [("model", True)]
+    lying.run["info"] |= {"start_time": 1, "end_time": end}
+    assert fetch(lying, tmp_path, "runs:/r1/model").training_date == date
 
 
 @pytest.mark.parametrize(
