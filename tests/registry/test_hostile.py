@@ -15,7 +15,6 @@ from pytest_leanml.registry import Registry
 
 API = "/api/2.0/mlflow/"
 FILES = "/api/2.0/mlflow-artifacts/artifacts"
-NAME = "name@flights"
 
 
 class Lying:
@@ -38,18 +37,16 @@ class Lying:
         self.relisted: dict[str, list[tuple[str, bool]]] = {}
 
     def answer(self, path: str, query: dict[str, str]) -> dict | bytes | None:
-        if path == API + "registered-models/get":
-            return {"registered_model": {"name": "flights", "aliases": self.aliases}}
-        if path == API + "model-versions/get":
-            return {"model_version": self.version}
-        if path == API + "model-versions/get-download-uri":
-            return {"artifact_uri": self.location}
-        if path == API + "model-versions/search":
-            return {"model_versions": [self.version]}
-        if path == API + "runs/get":
-            return {"run": self.run}
-        if path.endswith("/logged-models/search"):
-            return {"models": []}
+        documents = {
+            API + "registered-models/get": {"registered_model": {"name": "flights", "aliases": self.aliases}},
+            API + "model-versions/get": {"model_version": self.version},
+            API + "model-versions/get-download-uri": {"artifact_uri": self.location},
+            API + "model-versions/search": {"model_versions": [self.version]},
+            API + "runs/get": {"run": self.run},
+            "/api/2.0/mlflow/logged-models/search": {"models": []},
+        }
+        if path in documents:
+            return documents[path]
         if path == FILES:
             return self.list(query["path"])
         return self.files.get(unquote(path.removeprefix(FILES + "/")))
