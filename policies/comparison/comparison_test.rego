@@ -203,7 +203,10 @@ ends(low, high) := json.patch(good, [
 ])
 
 test_the_bound_must_clear if {
-	every bounds in [{"min": 0.04}, {"max": 0.06}, {"min": 0.04, "max": 0.06}] {
+	every bounds in [
+		{"min": 0.04}, {"max": 0.06}, {"min": 0.04, "max": 0.06},
+		{"above": 0.04 - 0.001}, {"below": 0.06 + 0.001},
+	] {
 		verdict(ends(0.04, 0.06), by_bound(bounds)) == passes
 	}
 	every bounds in [{"above": 0.04}, {"below": 0.06}, {"min": 0.05}, {"max": 0.05}] {
@@ -303,6 +306,16 @@ test_without_a_limit_an_assert_counts if {
 		verdict(asserted(odd), unlimited) == denies({rule})
 	}
 	verdict(asserted(false), settings) == passes
+}
+
+test_an_assert_does_not_make_up_for_the_value if {
+	every passed in [true, false] {
+		every value in [null, "0.05", 1e301] {
+			document := json.patch(asserted(passed), [{"op": "replace", "path": value_path, "value": value}])
+			verdict(document, unlimited) == denies({rule})
+			verdict(document, object.union(unlimited, {"waived": {rule: {"reason": "known"}}})) == denies({rule})
+		}
+	}
 }
 
 test_a_failed_assert_of_a_soft_test_warns if {

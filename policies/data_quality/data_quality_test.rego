@@ -183,7 +183,10 @@ ends(low, high) := json.patch(good, [
 ])
 
 test_the_bound_must_clear if {
-	every bounds in [{"min": 999}, {"max": 1001}, {"min": 999, "max": 1001}] {
+	every bounds in [
+		{"min": 999}, {"max": 1001}, {"min": 999, "max": 1001},
+		{"above": 999 - 0.001}, {"below": 1001 + 0.001},
+	] {
 		verdict(ends(999, 1001), by_bound(bounds)) == passes
 	}
 	every bounds in [{"above": 999}, {"below": 1001}, {"min": 1000}, {"max": 1000}] {
@@ -283,6 +286,16 @@ test_without_a_limit_an_assert_counts if {
 		verdict(asserted(odd), unlimited) == denies({rule})
 	}
 	verdict(asserted(false), settings) == passes
+}
+
+test_an_assert_does_not_make_up_for_the_value if {
+	every passed in [true, false] {
+		every value in [null, "1000", 1e301] {
+			document := json.patch(asserted(passed), [{"op": "replace", "path": value_path, "value": value}])
+			verdict(document, unlimited) == denies({rule})
+			verdict(document, object.union(unlimited, {"waived": {rule: {"reason": "known"}}})) == denies({rule})
+		}
+	}
 }
 
 test_a_failed_assert_of_a_soft_test_warns if {
