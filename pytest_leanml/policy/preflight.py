@@ -95,22 +95,13 @@ def check_compiles(files: Sequence[PolicyFile], worker: Worker) -> None:
     probe = [f"{ENTRY}.rego", f"package {ENTRY}\n\nloaded := true\n"]
     try:
         worker.call("load", [probe, *([file.logical, file.text] for file in files)], timeout=PARSE_SECONDS)
-        answer = worker.call("evaluate", "{}", f'{{"{DATA}": {{}}}}', [f"data.{ENTRY}.loaded"], timeout=PARSE_SECONDS)[
-            0
-        ]
+        asked = ("{}", f'{{"{DATA}": {{}}}}', [f"data.{ENTRY}.loaded"])
+        [answer] = worker.call("evaluate", *asked, timeout=PARSE_SECONDS)
         text = answer.get("error")
     except EngineError as error:
         text = error.given
     if text is not None:
         raise _located(text, "", "does not compile", "policies that both engines can run", "correct the policy")
-
-
-def uses_clock(modules: Iterable[Module]) -> bool:
-    """Tell whether any rule asks for the time."""
-    clock = tuple(builtins.CLOCK.split("."))
-    return any(
-        use.path[: len(clock)] == clock for module in modules for rule in module.rules for use in references(rule.node)
-    )
 
 
 def _fault(module: Module, line: int, given: str, expected: str, todo: str) -> PolicyError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -10,7 +11,7 @@ import sys
 import time
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from pytest_leanml.errors import EngineError
 
@@ -21,6 +22,7 @@ WORKER = Path(__file__).with_name("worker.py")
 START_SECONDS = 30.0
 # The worker's own alarm comes after ours: it is for the case that we are gone.
 ALARM_AFTER = 1.0
+CLOSE_SECONDS = 2.0
 _CHUNK = 2**16
 
 
@@ -60,7 +62,7 @@ class Worker:
 
     def start(self) -> None:
         """Start the process, in isolated mode: neither the project's folder nor PYTHON* variables reach it."""
-        self.close()
+        self._kill()
         environment = {**os.environ, "RUST_BACKTRACE": "0", "RUST_LIB_BACKTRACE": "0"}
         try:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and file
@@ -106,7 +108,14 @@ class Worker:
         return answer["result"]
 
     def close(self) -> None:
-        """End the process."""
+        """Let the process end by itself, as it does when nobody speaks to it any more; kill it when it does not."""
+        if self._process is not None and self._process.stdin is not None:
+            _hang_up(self._process.stdin)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(CLOSE_SECONDS)
+        self._kill()
+
+    def _kill(self) -> None:
         if self._finalizer is not None:
             self._finalizer()
         self._process, self._finalizer = None, None
@@ -140,7 +149,7 @@ class Worker:
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
-            self.close()
+            self._kill()
             raise EngineError("the embedded engine's process answered what is no JSON")
         return answer
 
@@ -148,7 +157,7 @@ class Worker:
         left = max(0.0, deadline - time.monotonic())
         ready = select.select([] if write else [handle], [handle] if write else [], [], left)
         if not (ready[0] or ready[1]):
-            self.close()
+            self._kill()
             raise EngineError(
                 "the embedded engine did not answer in time and was ended",
                 "an answer within the time limit",
@@ -158,7 +167,7 @@ class Worker:
     def _died(self) -> EngineError:
         assert self._process is not None  # noqa: S101 - for the type checker
         status = self._process.wait()
-        self.close()
+        self._kill()
         how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
         return EngineError(
             f"the embedded engine's process {how}",
@@ -175,11 +184,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             _hang_up(pipe)
 
 
-def _hang_up(pipe: Any) -> None:
-    try:
+def _hang_up(pipe: IO[bytes]) -> None:
+    with contextlib.suppress(BrokenPipeError):  # a request that was never read
         pipe.close()
-    except BrokenPipeError:  # a request that was never read
-        return
 
 
 def first_lines(text: str) -> str:

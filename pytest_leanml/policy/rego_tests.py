@@ -128,10 +128,10 @@ def _policies(folder: Path) -> tuple[PolicyFile, ...]:
 
 
 def _upwards(folder: Path) -> Iterator[Path]:
-    for each in (folder, *folder.parents):
-        yield each
-        if any((each / name).exists() for name in _ROOTS):
-            return
+    """Yield a folder and those above it, up to the project's own; where nothing marks a project, the folder alone."""
+    way = (folder, *folder.parents)
+    ends = (index for index, each in enumerate(way) if any((each / name).exists() for name in _ROOTS))
+    yield from way[: next(ends, 0) + 1]
 
 
 def run_test(test: RegoTest, *, engine: EngineName = EngineName.EMBEDDED, timeout: float = SECONDS) -> None:

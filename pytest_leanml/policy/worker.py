@@ -7,6 +7,7 @@ side reads as an error.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import resource
 import signal
@@ -90,13 +91,18 @@ def _answer(call: Callable[..., Any], arguments: list[Any]) -> dict[str, Any]:
         return {"error": str(error)}
 
 
+def _limit(what: int, most: int) -> None:
+    """Lower a limit of this process; some systems (macOS) do not let every one be set."""
+    _, hard = resource.getrlimit(what)
+    limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(what, (limit, hard))
+
+
 def main() -> None:
     """Answer one request per line until the other side hangs up."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    limit = MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_BYTES, hard)
-    if soft == resource.RLIM_INFINITY or soft > limit:
-        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _limit(resource.RLIMIT_AS, MEMORY_BYTES)
+    _limit(resource.RLIMIT_CORE, 0)
     session = Session()
     calls: dict[str, Callable[..., Any]] = {"parse": session.parse, "load": session.load, "evaluate": session.evaluate}
     sys.stdout.write(json.dumps({"result": version(DISTRIBUTION)}) + "\n")

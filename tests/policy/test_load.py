@@ -199,6 +199,27 @@ def test_the_digest_covers_files_limits_and_waivers(tmp_path):
     assert policy_digest(found, dict(reversed(data.items()))) in digests
 
 
+class Dead:
+    """A process that died."""
+
+    def call(self, *_, **__):
+        raise EngineError("the embedded engine's process was ended by signal 11", "an answer", "look")
+
+
+def test_a_parser_that_dies_is_an_error_of_the_policies(tmp_path):
+    write(tmp_path, a=ALLOW.format("a"))
+    files = load.find_files(tmp_path, root=tmp_path)
+    with pytest.raises(PolicyError, match=r"cannot be parsed.*signal 11"):
+        load.read_modules(files, Dead())
+    with pytest.raises(PolicyError, match=r"does not compile.*signal 11"):
+        load.check_compiles(files, Dead())
+
+
+def test_metadata_with_an_empty_line_below(tmp_path):
+    write(tmp_path, a=ALLOW.format("a"), b=LIBRARY.format("b").replace("package", "\n\npackage"))
+    assert [each.library for each in load_policies([tmp_path], shipped=(), root=tmp_path).packages] == [False, True]
+
+
 def test_the_worker_that_cannot_start_is_told(tmp_path, monkeypatch):
     write(tmp_path, a=ALLOW.format("a"))
     monkeypatch.setattr("pytest_leanml.policy.process.WORKER", tmp_path / "absent.py")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,20 @@ def test_policies_are_found_above_and_not_beyond_the_project(folder):
     (folder / "tests" / "pyproject.toml").write_text("", encoding="utf-8")
     with pytest.raises(PolicyError, match="nothing beside or above"):
         discover(folder / "tests" / "p_test.rego")
+
+
+def test_without_a_project_nothing_above_is_read(tmp_path):
+    (tmp_path / "p.rego").write_text(POLICY, encoding="utf-8")
+    with pytest.raises(PolicyError, match="nothing beside or above"):
+        written(tmp_path, TEST, "tests/p_test.rego")
+    assert len(written(tmp_path, TEST)) == 2
+
+
+def test_a_policy_that_cannot_be_loaded_fails_its_tests(folder):
+    [each, _] = written(folder, TEST)
+    broken = replace(each, suite=replace(each.suite, files=(replace(each.suite.files[0], text="package"),), found={}))
+    with pytest.raises(PolicyError, match="expecting identifier"):
+        run_test(broken)
 
 
 def test_a_rule_of_two_bodies_is_one_test(folder):
