@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
 import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+# Where MLflow's database says that files lie.
+_PLACES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "storage_location"),
+)
 
 pytest_plugins = ["pytester"]
 
@@ -23,3 +41,75 @@ def _outside_of_any_gate_or_runner(monkeypatch):
         "PYTEST_ADDOPTS",
     ):
         monkeypatch.delenv(name, raising=False)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run of the gate in a copy of an example."""
+
+    root: Path
+    status: int
+    text: str
+    before: dict[str, int]
+
+    @property
+    def decision(self):
+        return json.loads((self.root / ".leanml" / "decision.json").read_text())
+
+    @property
+    def evidence(self):
+        return json.loads((self.root / ".leanml" / "evidence.json").read_text())
+
+    @property
+    def aliases(self):
+        return aliases(self.root)
+
+
+def aliases(root):
+    """Alias -> version, read without MLflow."""
+    with closing(sqlite3.connect(root / "mlflow.db")) as database:
+        return dict(database.execute("SELECT alias, version FROM registered_model_aliases"))
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory):
+    """Return a function that runs an example's prepare.py, once for each example."""
+    made = {}
+
+    def prepare(name):
+        if name not in made:
+            made[name] = tmp_path_factory.mktemp(name) / "project"
+            command = [sys.executable, EXAMPLES / name / "prepare.py", made[name]]
+            subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+        return made[name]
+
+    return prepare
+
+
+@pytest.fixture
+def tell(prepared, tmp_path):
+    """Return a function that runs the gate for a story (see tests/examples/stories.yaml) in a fresh copy."""
+
+    def run(story, *args):
+        made, root = prepared(story["example"]), tmp_path / "project"
+        shutil.copytree(made, root)
+        with closing(sqlite3.connect(root / "mlflow.db")) as database, database:
+            for table, column in _PLACES:
+                database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(made), str(root)))
+        for path, change in story.get("change", {}).items():
+            _change(root / path, change)
+        before = aliases(root)
+        command = [sys.executable, "-m", "pytest", "--model-gate", *story.get("args", []), *args]
+        ended = subprocess.run(command, cwd=root, check=False, capture_output=True, text=True, timeout=120)
+        return Ended(root, ended.returncode, ended.stdout + ended.stderr, before)
+
+    return run
+
+
+def _change(path, change):
+    if change is None:
+        path.unlink()
+        return
+    text = path.read_text()
+    assert change[0] in text
+    path.write_text(text.replace(*change))

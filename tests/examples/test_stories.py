@@ -1,0 +1,35 @@
+"""Every story of the examples, by a real run of the gate: verdict, status, each reason, outcomes, aliases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+STORIES = yaml.safe_load((Path(__file__).parent / "stories.yaml").read_text())
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story["id"])
+def test_story(tell, story):
+    ended = tell(story)
+
+    assert ended.status == story["status"], ended.text
+    decision = ended.decision
+    assert decision["verdict"] == ("DENY" if story["status"] else "ALLOW")
+    assert sorted({reason["rule"] for reason in decision["reasons"]}) == sorted(story.get("rules", []))
+    assert sorted({each["rule"] for each in decision["warnings"]}) == sorted(story.get("warns", []))
+    outcomes = {check["id"]: check["outcome"] for check in ended.evidence["checks"]}
+    assert outcomes.items() >= story.get("outcomes", {}).items()
+    assert [text for text in story.get("says", []) if text not in ended.text] == []
+    moved = {story["moves"]: int(decision["subject"]["version"])} if "moves" in story else {}
+    assert ended.aliases == {**ended.before, **moved}
+    assert "Traceback" not in ended.text
+
+
+def test_a_reason_of_no_skill_names_no_limit_that_is_kept(tell):
+    story = next(each for each in STORIES if each["id"] == "mortgage-majority-class")
+
+    reasons = tell(story).decision["reasons"]
+
+    assert [(reason["measured"] > 0.85, reason["limit"]) for reason in reasons] == [(True, None), (True, None)]
