@@ -16,7 +16,7 @@ from pytest_leanml.policy.metadata import is_library, package_metadata
 from pytest_leanml.policy.names import Names, touches
 from pytest_leanml.policy.preflight import DENIAL, WARNING, check_compiles, check_modules, read_modules
 from pytest_leanml.policy.process import Worker
-from pytest_leanml.policy.syntax import Form, references
+from pytest_leanml.policy.syntax import Form
 from pytest_leanml.strict import decode, dump_json, read_bytes
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ def _used(modules: Sequence[Module]) -> set[str]:
         (module.name, path)
         for module in modules
         for rule in module.rules
-        for path in (names.full_path(module, use) for use in references(rule.node))
+        for path in (names.full_path(module, use) for use in rule.uses)
         if path is not None
     }
     return {m.name for m in modules for reader, path in reads if reader != m.name and touches(m.package, path)}

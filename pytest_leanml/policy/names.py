@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pytest_leanml.policy.syntax import Form, assigned
+from pytest_leanml.policy.syntax import Form
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -66,46 +66,3 @@ def touches(package: Path, path: Path) -> bool:
     """Whether one path is the beginning of the other."""
     length = min(len(package), len(path))
     return package[:length] == path[:length]
-
-
-def locals_of(module: Module, rule: Rule) -> set[str]:
-    """Return the variables that a rule declares: arguments, ``:=``, ``some`` and ``every``."""
-    text = module.file.text.encode()
-    return {name for name, _ in assigned(rule.node)} | set(_declared(rule.node, text))
-
-
-def _declared(node: Any, text: bytes) -> Iterator[str]:
-    if isinstance(node, list):
-        for each in node:
-            yield from _declared(each, text)
-    elif isinstance(node, dict):
-        for kind, body in node.items():
-            yield from _declaration(kind, body, text)
-            yield from _declared(body, text)
-
-
-def _declaration(kind: str, body: Any, text: bytes) -> Iterator[str]:
-    if kind == "SomeVars":
-        yield from (_word(span, text) for span in body["vars"])
-    elif kind == "Every":
-        yield from (_word(span, text) for span in (body["key"], body["value"]) if span)
-    elif kind == "SomeIn":
-        yield from _variables([body["key"], body["value"]])
-    elif kind == "args":
-        yield from _variables(body)
-
-
-def _word(span: dict[str, int], text: bytes) -> str:
-    return text[span["start"] : span["end"]].decode()
-
-
-def _variables(node: Any) -> Iterator[str]:
-    if isinstance(node, list):
-        for each in node:
-            yield from _variables(each)
-    elif isinstance(node, dict):
-        for kind, body in node.items():
-            if kind == "Var":
-                yield str(body["value"])
-            else:
-                yield from _variables(body)

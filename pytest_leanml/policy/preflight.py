@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_leanml.errors import EngineError, PolicyError
 from pytest_leanml.policy import builtins
-from pytest_leanml.policy.names import DATA, Names, locals_of
+from pytest_leanml.policy.names import DATA, Names
 from pytest_leanml.policy.process import first_lines
-from pytest_leanml.policy.syntax import Form, Reference, assigned, dotted, read_module, references
+from pytest_leanml.policy.syntax import Form, dotted, read_module
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pytest_leanml.policy.answers import PolicyFile
     from pytest_leanml.policy.process import Worker
-    from pytest_leanml.policy.syntax import Module, Path, Rule
+    from pytest_leanml.policy.syntax import Module, Path, Reference, Rule
 
 DENIAL = re.compile(r"(deny|violation)(_[A-Za-z0-9_]+)?")
 WARNING = re.compile(r"warn(_[A-Za-z0-9_]+)?")
@@ -142,7 +142,7 @@ def _check_defaults(modules: Sequence[Module]) -> None:
     seen: dict[Path, Module] = {}
     for module in modules:
         for rule in module.rules:
-            if "value" not in rule.node:
+            if not rule.default:
                 continue
             path = (*module.package, *rule.path)
             if path in seen:
@@ -157,7 +157,7 @@ def _check_defaults(modules: Sequence[Module]) -> None:
 
 
 def _check_imports(module: Module, names: Names) -> None:
-    used = {use.path[0] for rule in module.rules for use in references(rule.node) if use.path}
+    used = {use.path[0] for rule in module.rules for use in rule.uses if use.path}
     for each in module.imports:
         if each.path[0] not in ("data", "input"):
             continue
@@ -196,7 +196,7 @@ def _check_export(module: Module, rule: Rule) -> None:
 
 def _check_set(module: Module, rule: Rule) -> None:
     listed = DENIAL.fullmatch(rule.name) or WARNING.fullmatch(rule.name) or rule.name == "waived"
-    if listed and (len(rule.path) > 1 or not (rule.form is Form.SET or _is_set(rule))):
+    if listed and (len(rule.path) > 1 or not (rule.form is Form.SET or rule.whole_set)):
         raise _fault(
             module,
             rule.line,
@@ -206,21 +206,12 @@ def _check_set(module: Module, rule: Rule) -> None:
         )
 
 
-def _is_set(rule: Rule) -> bool:
-    """Whether a rule is `deny := {...}`, whole and without conditions."""
-    if rule.form is not Form.VALUE or rule.node["bodies"]:
-        return False
-    assign = rule.node["head"]["Compr"]["assign"]
-    return assign is not None and next(iter(assign["value"])) in ("Set", "SetCompr")
-
-
 def _check_uses(module: Module, rule: Rule, names: Names) -> None:
-    hidden = locals_of(module, rule)
-    for use in references(rule.node):
+    for use in rule.uses:
         path = names.full_path(module, use)
         if use.call is not None:
             _check_call(module, use, path, names)
-        elif path is not None and use.path[0] not in hidden and not names.defined(path):
+        elif path is not None and use.path[0] not in rule.hidden and not names.defined(path):
             raise _undefined(module, use.line, path)
 
 
@@ -244,9 +235,11 @@ def _check_call(module: Module, use: Reference, path: Path | None, names: Names)
 
 
 def _check_unused(module: Module, rule: Rule) -> None:
-    uses = Counter(use.path[0] for use in references(rule.node) if use.path)
-    for name, line in _assigned_once(rule):
-        if uses[name] <= 1 and not name.startswith("_"):
+    uses = Counter(use.path[0] for use in rule.uses if use.path)
+    times = Counter(name for name, _ in rule.assigned)
+    for name, line in rule.assigned:
+        # A name that two bodies assign is not told apart, and let pass.
+        if times[name] == 1 and uses[name] <= 1 and not name.startswith("_"):
             raise _fault(
                 module,
                 line,
@@ -254,12 +247,6 @@ def _check_unused(module: Module, rule: Rule) -> None:
                 "a use",
                 "remove it, or correct the name that is meant",
             )
-
-
-def _assigned_once(rule: Rule) -> Iterator[tuple[str, int]]:
-    found = list(assigned(rule.node))
-    many = Counter(name for name, _ in found)
-    return ((name, line) for name, line in found if many[name] == 1)
 
 
 def _check_recursion(names: Names) -> None:
@@ -276,27 +263,9 @@ def _check_recursion(names: Names) -> None:
 def _calls(path: Path, names: Names) -> set[Path]:
     found: set[Path] = set()
     for module, rule in names.rules[path]:
-        hidden = locals_of(module, rule)
-        own = _head_uses(rule)
-        for use in _without(references(rule.node), own):
-            target = names.full_path(module, use)
-            if target is not None and use.path[0] not in hidden:
-                found |= set(names.meant(target))
+        targets = (names.full_path(module, use) for use in rule.uses if use.path[0] not in rule.hidden)
+        found.update(each for target in targets if target is not None for each in names.meant(target))
     return found
-
-
-def _head_uses(rule: Rule) -> Counter[Reference]:
-    head = rule.node.get("refr") or next(iter(rule.node["head"].values()))["refr"]
-    return Counter(use for use in references(head) if use.path[:1] == (rule.name,))
-
-
-def _without(uses: Iterable[Reference], left_out: Counter[Reference]) -> Iterator[Reference]:
-    skip = left_out.copy()
-    for use in uses:
-        if skip[use] > 0:
-            skip[use] -= 1
-        else:
-            yield use
 
 
 def _circle(start: Path, graph: Mapping[Path, set[Path]], done: set[Path]) -> list[Path]:

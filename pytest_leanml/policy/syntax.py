@@ -26,34 +26,6 @@ class Form(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """One rule as written.
-
-    Attributes:
-        name: first part of its head.
-        path: static parts of its head, beginning with the name.
-        form: what it defines.
-        line: 1-based line of its head.
-        node: its tree.
-    """
-
-    name: str
-    path: Path
-    form: Form
-    line: int
-    node: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Import:
-    """One import: the path as written, beginning with data, input, rego or future, and the name it is used by."""
-
-    path: Path
-    alias: str
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
 class Reference:
     """A use of a name.
 
@@ -67,6 +39,42 @@ class Reference:
     path: Path
     whole: bool
     call: int | None
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule as written.
+
+    Attributes:
+        name: first part of its head.
+        path: static parts of its head, beginning with the name.
+        form: what it defines.
+        line: 1-based line of its head.
+        default: whether it is a default, of a value or a function.
+        whole_set: whether it is `name := {...}`, without conditions.
+        uses: every use of a name in it, but for its own name in its head.
+        assigned: name and line of every local that ``:=`` declares.
+        hidden: every variable that it declares: arguments, ``:=``, ``some`` and ``every``.
+    """
+
+    name: str
+    path: Path
+    form: Form
+    line: int
+    default: bool
+    whole_set: bool
+    uses: tuple[Reference, ...]
+    assigned: tuple[tuple[str, int], ...]
+    hidden: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """One import: the path as written, beginning with data, input, rego or future, and the name it is used by."""
+
+    path: Path
+    alias: str
     line: int
 
 
@@ -109,7 +117,7 @@ def read_module(file: PolicyFile, tree: str) -> Module:
         _static(package["refr"])[0],
         package["span"]["line"],
         tuple(_import(each, text) for each in ast["imports"]),
-        tuple(_rule(each) for each in ast["rules"]),
+        tuple(_rule(each, text) for each in ast["rules"]),
     )
 
 
@@ -130,22 +138,37 @@ def _import(node: Mapping[str, Any], text: bytes) -> Import:
     return Import(path, name, node["span"]["line"])
 
 
-def _rule(node: Mapping[str, Any]) -> Rule:
+def _rule(node: Mapping[str, Any], text: bytes) -> Rule:
     if "Default" in node:
         body = node["Default"]
-        form = Form.FUNCTION if body["args"] else Form.DEFAULT
-        return _headed(body["refr"], form, body["span"]["line"], body)
+        return _headed(Form.FUNCTION if body["args"] else Form.DEFAULT, body, {}, text)
     body = node["Spec"]
     kind, head = next(iter(body["head"].items()))
-    form = {"Func": Form.FUNCTION, "Set": Form.SET}.get(kind, Form.VALUE)
-    return _headed(head["refr"], form, body["span"]["line"], body)
+    return _headed({"Func": Form.FUNCTION, "Set": Form.SET}.get(kind, Form.VALUE), head, body, text)
 
 
-def _headed(refr: Mapping[str, Any], form: Form, line: int, node: Mapping[str, Any]) -> Rule:
-    path, whole = _static(refr)
+def _headed(form: Form, head: Mapping[str, Any], body: Mapping[str, Any], text: bytes) -> Rule:
+    """Put a rule together from its head and, unless it is a default, what stands around that."""
+    path, whole = _static(head["refr"])
     if form is Form.VALUE and (len(path) > 1 or not whole):
         form = Form.MEMBER
-    return Rule(path[0], path, form, line, node)
+    parts = [{key: value for key, value in head.items() if key != "refr"}, body.get("bodies", [])]
+    declared = tuple(assigned(parts))
+    return Rule(
+        name=path[0],
+        path=path,
+        form=form,
+        line=(body or head)["span"]["line"],
+        default=not body,
+        whole_set=form is Form.VALUE and not body["bodies"] and _is_set(head["assign"]),
+        uses=(*_inside(head["refr"]), *references(parts)),
+        assigned=declared,
+        hidden=frozenset({*(name for name, _ in declared), *_declared(parts, text)}),
+    )
+
+
+def _is_set(assign: Mapping[str, Any] | None) -> bool:
+    return assign is not None and next(iter(assign["value"])) in {"Set", "SetCompr"}
 
 
 def _static(refr: Mapping[str, Any]) -> tuple[Path, bool]:
@@ -228,3 +251,40 @@ def _pattern(node: Any) -> Iterator[tuple[str, int]]:
                 yield from _pattern(body)
             elif kind == "Object":
                 yield from _pattern([field[-1] for field in body["fields"]])
+
+
+def _declared(node: Any, text: bytes) -> Iterator[str]:
+    if isinstance(node, list):
+        for each in node:
+            yield from _declared(each, text)
+    elif isinstance(node, dict):
+        for kind, body in node.items():
+            yield from _declaration(kind, body, text)
+            yield from _declared(body, text)
+
+
+def _declaration(kind: str, body: Any, text: bytes) -> Iterator[str]:
+    if kind == "SomeVars":
+        yield from (_word(span, text) for span in body["vars"])
+    elif kind == "Every":
+        yield from (_word(span, text) for span in (body["key"], body["value"]) if span)
+    elif kind == "SomeIn":
+        yield from _variables([body["key"], body["value"]])
+    elif kind == "args":
+        yield from _variables(body)
+
+
+def _word(span: dict[str, int], text: bytes) -> str:
+    return text[span["start"] : span["end"]].decode()
+
+
+def _variables(node: Any) -> Iterator[str]:
+    if isinstance(node, list):
+        for each in node:
+            yield from _variables(each)
+    elif isinstance(node, dict):
+        for kind, body in node.items():
+            if kind == "Var":
+                yield str(body["value"])
+            else:
+                yield from _variables(body)

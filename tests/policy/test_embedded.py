@@ -17,7 +17,6 @@ from pytest_leanml.policy.load import load_policies
 from pytest_leanml.policy.preflight import read_modules
 from pytest_leanml.policy.process import Worker
 from pytest_leanml.policy.selftest import KNOWN
-from pytest_leanml.policy.syntax import references
 
 SIMPLE = "package p\n\nallow if input.x == 1\n"
 ENDLESS = """package p
@@ -228,7 +227,7 @@ def test_the_self_test_covers_what_the_shipped_policies_use(tmp_path):
     with Worker() as worker:
         modules = read_modules(loaded.files, worker)
     local = {rule.name for module in modules for rule in module.rules}
-    called = {".".join(u.path) for m in modules for r in m.rules for u in references(r.node) if u.call is not None}
+    called = {".".join(u.path) for m in modules for r in m.rules for u in r.uses if u.call is not None}
     assert called - local - KNOWN.keys() == set()
 
 
