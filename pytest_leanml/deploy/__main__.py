@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pytest_leanml.deploy.arguments import add_arguments
 from pytest_leanml.deploy.runner import Action, deploy
+from pytest_leanml.report.escape import lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps({"status": int(done.status), "message": done.message}) + "\n")
     else:
         stream = sys.stdout if done.status == 0 else sys.stderr
-        stream.write(done.message + "\n")
+        stream.write("\n  ".join(lines(done.message)) + "\n")
     return int(done.status)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING
 
 from pytest_leanml.clock import now, stamp
 from pytest_leanml.config import environment_of, load_config
-from pytest_leanml.deploy.journal import Journal, Release, State, journal_url
+from pytest_leanml.deploy.journal import Release, State, alias_step, open_journal
 from pytest_leanml.deploy.lock import model_lock
+from pytest_leanml.errors import LeanmlError, RegistryError
 from pytest_leanml.registry import Registry
+from pytest_leanml.report.escape import one_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +47,7 @@ def history(model: str, config: Path, registry: str | None) -> str:
         RegistryError: no answer.
     """
     found = _registry(config, registry)[0].history(model)
-    return "".join(f"{_line(each)}\n" for each in found) or f"no decision about {model} is recorded\n"
+    return "".join(f"{one_line(_line(each))}\n" for each in found) or f"no decision about {model} is recorded\n"
 
 
 def _line(each: PastDecision) -> str:
@@ -69,16 +72,22 @@ def rollback(model: str, to: str | None, environment: str | None, config: Path, 
     known, loaded = _registry(config, registry)
     alias = environment_of(loaded, environment)[1].alias if loaded is not None else environment or "champion"
     moment = stamp(now())
-    release = Release(f"rollback {model} {alias} {moment}", "rollback", model)
-    journal = Journal(journal_url(loaded, known.uri)[0])
+    release, step = Release.of(f"rollback {moment}", model, alias, str(to), secrets.token_hex(8)), alias_step(alias)
+    journal, warning = open_journal(loaded, known.uri)
     try:
-        with model_lock(journal.engine, model, loaded.store.lock_timeout if loaded is not None else _LOCK_SECONDS):
-            journal.write(release, alias, State.INTENT, f"rollback to {to or 'the version before'}")
-            moved = known.rollback(model, alias, to)
-            journal.write(release, alias, State.DONE, _moved(moved))
+        with model_lock(journal.engine, model, loaded.store.lock_timeout if loaded is not None else _LOCK_SECONDS) as held:
+            held()
+            journal.write(release, step, State.INTENT, f"rollback to {to or 'the version before'}")
+            try:
+                told = _moved(known.rollback(model, alias, to))
+            except LeanmlError as error:
+                unknown = isinstance(error, RegistryError)
+                journal.write(release, step, State.UNKNOWN if unknown else State.FAILED, error.given)
+                raise
+            journal.write(release, step, State.DONE, told)
     finally:
         journal.close()
-    return _moved(moved)
+    return f"{told}; {warning}" if warning else told
 
 
 def _moved(move: AliasMove) -> str:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Column, Engine, Integer, MetaData, Row, String, Table, create_engine, insert, select
-from sqlalchemy.engine import make_url
+from sqlalchemy import Column, Engine, Integer, MetaData, Row, String, Table, create_engine, func, insert, select
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from pytest_leanml.clock import now, stamp
 from pytest_leanml.deploy.lock import unreachable
-from pytest_leanml.errors import GateUsageError
+from pytest_leanml.errors import GateUsageError, StoreError
 
 if TYPE_CHECKING:
     from pytest_leanml.config import Config
@@ -25,14 +26,16 @@ _STEPS = Table(
     "leanml_steps",
     _METADATA,
     Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("release", String(80), nullable=False, index=True),
-    Column("run_id", String(40), nullable=False),
+    Column("release", String(64), nullable=False, index=True),
+    Column("run_id", String(100), nullable=False),
     Column("model", String(256), nullable=False),
-    Column("step", String(80), nullable=False),
+    Column("step", String(300), nullable=False),
     Column("state", String(16), nullable=False),
     Column("at", String(32), nullable=False),
     Column("detail", String(2000), nullable=False),
 )
+# Seconds until a store that does not answer counts as out of reach.
+_PATIENCE = 10
 
 
 class State(StrEnum):
@@ -41,6 +44,7 @@ class State(StrEnum):
     INTENT = "intent"
     DONE = "done"
     FAILED = "failed"
+    UNDOING = "undoing"
     UNDONE = "undone"
     UNKNOWN = "unknown"
 
@@ -68,6 +72,17 @@ class Release:
     key: str
     run_id: str
     model: str
+
+    @classmethod
+    def of(cls, run_id: str, model: str, *parts: str) -> Release:
+        """Make a release whose key says run, model and ``parts``, whatever their length."""
+        text = "\n".join((run_id, model, *parts))
+        return cls(hashlib.sha256(text.encode()).hexdigest(), run_id, model)
+
+
+def alias_step(alias: str) -> str:
+    """Name the step that moves an alias: the same for a deploy and for a rollback."""
+    return f"alias {alias}"
 
 
 class Journal:
@@ -122,6 +137,22 @@ class Journal:
         except SQLAlchemyError as error:
             raise unreachable(self.engine, error) from None
 
+    def overtaken(self, release: Release, step: str) -> bool:
+        """Tell whether another release has done or undone the same step of the same model since.
+
+        Raises:
+            StoreError: it could not be read.
+        """
+        same = (_STEPS.c.model == release.model) & (_STEPS.c.step == step)
+        ours = select(func.max(_STEPS.c.id)).where(same & (_STEPS.c.release == release.key)).scalar_subquery()
+        ended = _STEPS.c.state.in_([str(State.DONE), str(State.UNDONE)])
+        others = select(func.count()).where(same & ended & (_STEPS.c.release != release.key) & (_STEPS.c.id > ours))
+        try:
+            with self.engine.connect() as connection:
+                return bool(connection.execute(others).scalar())
+        except SQLAlchemyError as error:
+            raise unreachable(self.engine, error) from None
+
     def close(self) -> None:
         """Give connections back."""
         self.engine.dispose()
@@ -132,13 +163,10 @@ def _entry(row: Row[tuple[int, str, str, str, str, str, str, str]]) -> Entry:
 
 
 def _engine(url: str) -> Engine:
+    parsed = check_url(url)
     try:
-        parsed = make_url(url)
-        if parsed.drivername == "postgresql":
-            parsed = parsed.set(drivername="postgresql+psycopg")
-        seconds = {"timeout": 10} if parsed.get_backend_name() == "sqlite" else {"connect_timeout": 10}
-        engine = create_engine(parsed, connect_args=seconds)
-    except (ArgumentError, NoSuchModuleError):
+        return create_engine(parsed, connect_args=_limits(parsed))
+    except NoSuchModuleError:
         raise _unusable() from None
     except ModuleNotFoundError as error:
         raise GateUsageError(
@@ -146,9 +174,34 @@ def _engine(url: str) -> Engine:
             "psycopg for PostgreSQL",
             "python -m pip install 'pytest-leanml[postgres]'",
         ) from None
-    if engine.dialect.name not in {"sqlite", "postgresql"}:
+
+
+def check_url(url: str) -> URL:
+    """Read a journal's URL.
+
+    Raises:
+        GateUsageError: it is none, of another database, or a SQLite one without a file: that would remember nothing.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise _unusable() from None
+    backend = parsed.get_backend_name()
+    if backend not in {"sqlite", "postgresql"}:
         raise _unusable()
-    return engine
+    if backend == "sqlite" and (parsed.database or ":memory:").startswith((":memory:", "file:")):
+        raise _unusable()
+    return parsed.set(drivername="postgresql+psycopg") if parsed.drivername == "postgresql" else parsed
+
+
+def _limits(parsed: URL) -> dict[str, Any]:
+    """Bound every wait: a store that is locked is as good as one that is out of reach."""
+    if parsed.get_backend_name() == "sqlite":
+        return {"timeout": _PATIENCE}
+    limits: dict[str, Any] = {"connect_timeout": _PATIENCE}
+    if "options" not in parsed.query:
+        limits["options"] = f"-c statement_timeout={_PATIENCE}s"
+    return limits
 
 
 def _unusable() -> GateUsageError:
@@ -160,20 +213,46 @@ def _unusable() -> GateUsageError:
 
 
 def journal_url(config: Config | None, registry_uri: str) -> tuple[str, str | None]:
-    """Return the journal's URL, and a warning where it is on this machine alone.
+    """Return the journal's URL, and a warning where it is on this machine alone; nothing is made or opened.
 
     Args:
-        config: leanml.yaml.
+        config: leanml.yaml; a relative SQLite path starts from its folder, so that every run finds the same file.
         registry_uri: URI of the registry, beside which the default lies when it is a SQLite file.
+
+    Raises:
+        GateUsageError: ``store.journal`` is no URL that can be used.
     """
     if config is not None and config.store.journal:
-        return config.store.journal, None
+        parsed = check_url(config.store.journal)
+        if parsed.get_backend_name() == "sqlite":
+            parsed = parsed.set(database=str(config.root / str(parsed.database)))
+        return parsed.render_as_string(hide_password=False), None
     if registry_uri.startswith("sqlite:///"):
         return f"sqlite:///{Path(registry_uri.removeprefix('sqlite:///')).with_name('leanml.db')}", None
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "leanml"
-    state.mkdir(parents=True, exist_ok=True)
     warning = (
         f"the journal is {state / 'leanml.db'} on this machine alone, so a runner elsewhere does not see its lock; "
         "next: set `store.journal:` to a PostgreSQL URL"
     )
     return f"sqlite:///{state / 'leanml.db'}", warning
+
+
+def open_journal(config: Config | None, registry_uri: str) -> tuple[Journal, str | None]:
+    """Open the journal, and return it with the warning of ``journal_url``; its folder is made if need be.
+
+    Raises:
+        GateUsageError: ``store.journal`` is no URL that can be used.
+        StoreError: the store cannot be reached.
+    """
+    url, warning = journal_url(config, registry_uri)
+    if warning is not None:
+        folder = Path(str(make_url(url).database)).parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"the journal's folder {folder} cannot be made: {error.strerror}",
+                "a folder that can be written",
+                "set `store.journal:`",
+            ) from None
+    return Journal(url), warning

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_leanml.config import load_config
-from pytest_leanml.deploy.journal import Journal, Release, State, journal_url
+from pytest_leanml.deploy.journal import Journal, Release, State, alias_step, journal_url, open_journal
 from pytest_leanml.deploy.lock import model_lock
-from pytest_leanml.deploy.proof import Proven, prove
-from pytest_leanml.errors import ExitStatus, LeanmlError, RegistryError, UndecidedError, UnknownOutcomeError
+from pytest_leanml.deploy.proof import Action, Proven, RefusedError, prove
+from pytest_leanml.errors import ExitStatus, LeanmlError, StoreError, UndecidedError, UnknownOutcomeError
 from pytest_leanml.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_leanml.config import Config
+    from pytest_leanml.deploy.lock import Held
 
-ALIAS_STEP = "alias"
+__all__ = ["Action", "Done", "deploy", "release_of"]
 
-
-class Action(StrEnum):
-    """What to do with a decision."""
-
-    APPLY = "apply"
-    PLAN = "plan"
-    RESUME = "resume"
-    UNDO = "undo"
+# Begun, and as far as the journal knows neither failed nor taken back.
+_BEGUN = {State.INTENT, State.DONE, State.UNKNOWN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,126 +54,184 @@ def deploy(decision: Path, config_path: Path, policies: Sequence[Path] | None, a
     """
     try:
         config = load_config(config_path)
-        proven = prove(decision, config, policies)
+        proven = prove(decision, config, policies, action)
         registry = Registry(config.model.registry if config.model else None, root=config.root)
-        return _within(config, proven, registry, action)
+        return _plan(config, proven, registry) if action is Action.PLAN else _act(config, proven, registry, action)
     except LeanmlError as error:
         return Done(int(error.status), str(error))
 
 
 def release_of(proven: Proven) -> Release:
     """Return the release key: the same for every attempt to carry out the same decision."""
-    parts = (proven.run_id, proven.digest, proven.alias, proven.version, proven.environment)
-    return Release(hashlib.sha256("\n".join(parts).encode()).hexdigest(), proven.run_id, proven.model)
+    parts = (proven.digest, proven.alias, proven.version, proven.environment)
+    return Release.of(proven.run_id, proven.model, *parts)
 
 
-def _within(config: Config, proven: Proven, registry: Registry, action: Action) -> Done:
-    url, warning = journal_url(config, registry.uri)
-    if action is Action.PLAN:
-        return Done(ExitStatus.ALLOW, f"would move {_move(proven)}, journal {url.rpartition('@')[2]}")
-    journal = Journal(url)
+def _plan(config: Config, proven: Proven, registry: Registry) -> Done:
+    """Say what would be done, having looked and touched nothing."""
+    _, warning = journal_url(config, registry.uri)
+    _demand_champion(proven, registry.version_of_alias(proven.model, proven.alias))
+    _demand_artifact(proven, registry)
+    return Done(ExitStatus.ALLOW, _with(f"would move {_move(proven)}", warning))
+
+
+def _act(config: Config, proven: Proven, registry: Registry, action: Action) -> Done:
+    journal, warning = open_journal(config, registry.uri)
     try:
-        with model_lock(journal.engine, proven.model, config.store.lock_timeout):
-            step = _Alias(journal, registry, proven)
-            message = step.undo() if action is Action.UNDO else step.apply()
+        with model_lock(journal.engine, proven.model, config.store.lock_timeout) as held:
+            step = _Alias(journal, registry, proven, held)
+            message = step.undo() if action is Action.UNDO else step.apply(begun=action is Action.RESUME)
     finally:
         journal.close()
-    return Done(ExitStatus.ALLOW, f"{message}; {warning}" if warning else message)
+    return Done(ExitStatus.ALLOW, _with(message, warning))
+
+
+def _with(message: str, warning: str | None) -> str:
+    return f"{message}; {warning}" if warning else message
 
 
 def _move(proven: Proven) -> str:
     return f"the alias {proven.alias!r} of {proven.model} from version {proven.before or 'none'} to {proven.version}"
 
 
-class _Alias:
-    """The built-in last step."""
+def _demand_champion(proven: Proven, named: str | None) -> None:
+    if named != proven.before:
+        raise RefusedError(
+            f"the alias {proven.alias!r} of {proven.model} names version {named or 'none'} now",
+            f"version {proven.before or 'none'}, the champion that was judged",
+            "run the gate again: another one won",
+        )
 
-    def __init__(self, journal: Journal, registry: Registry, proven: Proven) -> None:
+
+def _demand_artifact(proven: Proven, registry: Registry) -> None:
+    with tempfile.TemporaryDirectory(prefix="leanml-") as folder:
+        ref = registry.fetch(f"models:/{proven.model}/{proven.version}", Path(folder) / "artifact")
+    if ref.digest != proven.digest:
+        raise RefusedError(
+            f"the artifact of {proven.model} {proven.version} has the digest {ref.digest}",
+            f"{proven.digest}, which was judged",
+            "find out who changed it, and run the gate again",
+        )
+
+
+class _Alias:
+    """The built-in last step; whoever holds one holds the model's lock."""
+
+    def __init__(self, journal: Journal, registry: Registry, proven: Proven, held: Held) -> None:
         self._journal = journal
         self._registry = registry
         self._proven = proven
+        self._held = held
         self._release = release_of(proven)
+        self._step = alias_step(proven.alias)
 
-    def apply(self) -> str:
+    def apply(self, *, begun: bool) -> str:
         """Move the alias, once.
 
+        Args:
+            begun: demand that the journal knows of a beginning: only then an old decision may still be carried out.
+
         Raises:
-            RegistryError: the artifact or the champion is not the one that was judged.
+            RefusedError: the artifact or the champion is not the one that was judged.
+            UndecidedError: there is nothing to resume, or it was carried out and taken back.
             UnknownOutcomeError: the registry failed in between, so the alias may or may not have moved.
         """
-        proven = self._proven
-        if self._last() is State.UNDONE:
+        proven, last = self._proven, self._last()
+        if begun and last not in _BEGUN:
             raise UndecidedError(
-                "this decision was carried out and taken back", "a decision of its own", "run the gate again"
+                "the journal has no deploy of this decision that was cut off",
+                "one that was begun",
+                "leave --resume out",
             )
-        now_named = self._registry.version_of_alias(proven.model, proven.alias)
-        if now_named == proven.version and self._last() in {State.INTENT, State.DONE}:
+        named = self._named()
+        if named == proven.version and last in _BEGUN:
             self._write(State.DONE, "it was in place already")
             return f"the alias {proven.alias!r} names version {proven.version} already"
-        self._check_champion(now_named)
-        self._check_artifact()
+        self._demand_open(last)
+        _demand_champion(proven, named)
+        _demand_artifact(proven, self._registry)
+        self._held()
         self._write(State.INTENT, _move(proven))
-        try:
-            self._registry.move_alias(proven.model, proven.alias, proven.version, expect=proven.before)
-        except RegistryError as error:
-            raise self._after_failure(error) from None
-        self._write(State.DONE, _move(proven))
-        return f"moved {_move(proven)}"
+        return self._moved(to=proven.version, expect=proven.before, end=State.DONE, told=f"moved {_move(proven)}")
 
     def undo(self) -> str:
         """Move the alias back to the champion that was judged.
 
         Raises:
             UndecidedError: the decision was never carried out, or the alias names another version by now.
+            UnknownOutcomeError: the registry failed in between.
         """
-        proven = self._proven
-        if self._last() not in {State.INTENT, State.DONE}:
+        proven, last = self._proven, self._last()
+        if last is State.UNDONE:
+            return f"it was taken back already; the alias {proven.alias!r} names version {self._named() or 'none'}"
+        if last not in {*_BEGUN, State.UNDOING}:
             raise UndecidedError("the journal has no deploy of this decision", "one that was carried out")
-        if self._registry.version_of_alias(proven.model, proven.alias) == proven.before:
+        named = self._named()
+        if named == proven.before:
             self._write(State.UNDONE, "it was not in place")
-            return f"the alias {proven.alias!r} names version {proven.before} already"
-        self._registry.move_alias(proven.model, proven.alias, proven.before, expect=proven.version)
-        self._write(State.UNDONE, _move(proven))
-        return f"took back: the alias {proven.alias!r} of {proven.model} names version {proven.before or 'none'} again"
+            return f"the alias {proven.alias!r} names version {proven.before or 'none'} already"
+        if named != proven.version:
+            raise UndecidedError(
+                f"the alias {proven.alias!r} of {proven.model} names version {named or 'none'} now",
+                f"version {proven.version}, which this decision put there",
+                "take back what came after it first, or use `leanml rollback --to`",
+            )
+        self._held()
+        self._write(State.UNDOING, _move(proven))
+        told = f"took back: the alias {proven.alias!r} of {proven.model} names version {proven.before or 'none'} again"
+        return self._moved(to=proven.before, expect=proven.version, end=State.UNDONE, told=told)
 
-    def _check_champion(self, now_named: str | None) -> None:
-        proven = self._proven
-        if now_named != proven.before:
-            raise RegistryError(
-                f"the alias {proven.alias!r} of {proven.model} names version {now_named or 'none'} now",
-                f"version {proven.before or 'none'}, the champion that was judged",
-                "run the gate again: another one won",
+    def _demand_open(self, last: State | None) -> None:
+        """A decision is carried out once: what was taken back, or overtaken, is not done again."""
+        taken_back = last in {State.UNDONE, State.UNDOING, State.DONE}
+        if taken_back or (last is not None and self._journal.overtaken(self._release, self._step)):
+            raise UndecidedError(
+                "this decision was carried out and taken back, or another one came after it",
+                "a decision of its own",
+                "run the gate again",
             )
 
-    def _check_artifact(self) -> None:
-        proven = self._proven
-        with tempfile.TemporaryDirectory(prefix="leanml-") as folder:
-            ref = self._registry.fetch(f"models:/{proven.model}/{proven.version}", Path(folder) / "artifact")
-        if ref.digest != proven.digest:
-            raise RegistryError(
-                f"the artifact of {proven.model} {proven.version} has the digest {ref.digest}",
-                f"{proven.digest}, which was judged",
-                "find out who changed it, and run the gate again",
-            )
-
-    def _after_failure(self, error: RegistryError) -> LeanmlError:
-        """Look where the alias stands after a failed move; where that cannot be seen, a person must."""
+    def _moved(self, *, to: str | None, expect: str | None, end: State, told: str) -> str:
         proven = self._proven
         try:
-            named = self._registry.version_of_alias(proven.model, proven.alias)
-        except RegistryError:
-            self._write(State.UNKNOWN, error.given)
-            return UnknownOutcomeError(
-                f"moving the alias failed ({error.given}) and the registry does not say where it stands",
-                todo="look at the registry, then `leanml deploy --resume` or `--undo`",
-            )
-        if named == proven.before:
-            self._write(State.FAILED, error.given)
-        return error
+            self._registry.move_alias(proven.model, proven.alias, to, expect=expect)
+        except LeanmlError as error:
+            self._look(error, to=to, undoing=end is State.UNDONE)
+        try:
+            self._write(end, told)
+        except StoreError as error:
+            raise UnknownOutcomeError(
+                f"{told}, and this could not be written down: {error.given}", todo="`leanml deploy --resume` or `--undo`"
+            ) from None
+        return told
+
+    def _look(self, error: LeanmlError, *, to: str | None, undoing: bool) -> None:
+        """After a failed move look where the alias stands: it may have moved all the same, and then all is well."""
+        try:
+            named = self._named()
+        except LeanmlError:
+            raise self._unknown(error, "the registry does not say where it stands") from None
+        if named == to:
+            return
+        stands = f"the alias names version {named or 'none'} now"
+        if undoing:
+            raise self._unknown(error, stands)
+        self._write(State.FAILED, f"{error.given}; {stands}")
+        raise UndecidedError(f"{error.given}; {stands}", error.expected, error.todo) from None
+
+    def _unknown(self, error: LeanmlError, stands: str) -> UnknownOutcomeError:
+        """A person must look; where even the journal is silent, its last line still says what was begun."""
+        told = f"moving the alias failed ({error.given}); {stands}"
+        with suppress(StoreError):
+            self._write(State.UNKNOWN, told)
+        return UnknownOutcomeError(told, todo="look at the registry, then `leanml deploy --resume` or `--undo`")
+
+    def _named(self) -> str | None:
+        return self._registry.version_of_alias(self._proven.model, self._proven.alias)
 
     def _last(self) -> State | None:
-        entries = [entry for entry in self._journal.entries(self._release) if entry.step == ALIAS_STEP]
+        entries = [entry for entry in self._journal.entries(self._release) if entry.step == self._step]
         return entries[-1].state if entries else None
 
     def _write(self, state: State, detail: str) -> None:
-        self._journal.write(self._release, ALIAS_STEP, state, detail)
+        self._journal.write(self._release, self._step, state, detail)

@@ -6,7 +6,8 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_leanml.report.escape import command_data, command_property, dotenv_value
+from pytest_leanml.errors import UndecidedError
+from pytest_leanml.report.escape import command_data, command_property, dotenv_value, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,19 +31,32 @@ def outputs(decision: Decision, *, promoted: bool, status: int) -> dict[str, str
 
 
 def write_github(environment: Mapping[str, str], values: Mapping[str, str], summary: str) -> None:
-    """Append the outputs and the step summary where the runner says; nothing outside of a runner."""
+    """Append the outputs and the step summary where the runner says; nothing outside of a runner.
+
+    Raises:
+        UndecidedError: a file of the runner cannot be written.
+    """
     if target := environment.get("GITHUB_OUTPUT"):
-        with Path(target).open("a", encoding="utf-8") as file:
-            file.writelines(_heredoc(name, value) for name, value in values.items())
+        _append(target, "".join(_heredoc(name, value) for name, value in values.items()))
     if target := environment.get("GITHUB_STEP_SUMMARY"):
+        _append(target, summary)
+
+
+def _append(target: str, text: str) -> None:
+    # An earlier command of the same step may have left its last line open; the runner skips an empty one.
+    try:
         with Path(target).open("a", encoding="utf-8") as file:
-            file.write(summary)
+            file.write(f"\n{text}")
+    except OSError as error:
+        raise UndecidedError(
+            f"{target} cannot be written: {error.strerror}", "the file that the runner made", "look at the runner"
+        ) from None
 
 
 def _heredoc(name: str, value: str) -> str:
     # A random delimiter, so that no value can end its own text and start another name.
     delimiter = f"leanml_{secrets.token_hex(16)}"
-    return f"{name}<<{delimiter}\n{value}\n{delimiter}\n"
+    return f"{name}<<{delimiter}\n{one_line(value)}\n{delimiter}\n"
 
 
 def workflow_commands(decision: Decision, *, limit: int = 10) -> Iterator[str]:

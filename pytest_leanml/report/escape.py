@@ -5,19 +5,35 @@ from __future__ import annotations
 import re
 import unicodedata
 
-# Control characters, line separators, and the marks that reorder or hide text.
-_HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+# Unicode's categories of what nobody sees: controls, marks that reorder or hide text, line ends, half characters, and
+# what is private or not assigned.
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~@$&:])")
+# ``##[error]`` of GitHub, ``##vso[...]`` of Azure and ``##teamcity[...]``, anywhere in a line.
+_OLD_COMMAND = re.compile(r"##(?=\w*\[)")
+# Put behind @ and #, it shows nothing and keeps forges from making a mention or a reference: a backslash does not.
+_APART = "&#8203;"
+_ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 
 
 def one_line(text: object, width: int = 600) -> str:
-    r"""Put text on one line: line ends become spaces, control and reordering characters are shown as ``\\xNN``."""
+    r"""Put text on one line that no terminal and no runner obeys.
+
+    Line ends become spaces, control and reordering characters are shown as ``\\xNN``. A GitHub runner obeys ``::`` at
+    the start of a line, blanks before it or not, and the old ``##[`` anywhere in it; both are pulled apart.
+    """
     joined = re.sub(r"\s*[\r\n]+\s*", " ", str(text)).strip()
-    shown = _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), joined)
-    shown = "".join(char if unicodedata.category(char) != "Cs" else "?" for char in shown)
-    # A GitHub runner obeys the old form anywhere in a line.
-    shown = shown.replace("##[", "## [")
+    shown = "".join(_visible(char) for char in joined)
+    shown = _OLD_COMMAND.sub("## ", shown)
+    if shown.startswith("::"):
+        shown = f": {shown[1:]}"
     return shown if len(shown) <= width else shown[: width - 1] + "…"
+
+
+def _visible(char: str) -> str:
+    if unicodedata.category(char) not in _HIDDEN:
+        return char
+    return char.encode("unicode_escape").decode("ascii")
 
 
 def lines(text: object) -> list[str]:
@@ -26,8 +42,15 @@ def lines(text: object) -> list[str]:
 
 
 def markdown_text(text: object) -> str:
-    """Escape text for a Markdown paragraph or table cell; no link, image, mention or tag survives."""
-    return _MARKDOWN.sub(r"\\\1", one_line(text)).replace("\\<", "&lt;").replace("\\>", "&gt;").replace("\\&", "&amp;")
+    """Escape text for a Markdown paragraph or table cell; no link, image, mention, reference or tag survives."""
+    return _MARKDOWN.sub(_escaped, one_line(text))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    char = found[0]
+    if char in _ENTITIES:
+        return _ENTITIES[char]
+    return f"\\{char}{_APART}" if char in "@#" else f"\\{char}"
 
 
 def command_data(text: object) -> str:

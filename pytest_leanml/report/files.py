@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_leanml.report.ci import dotenv, outputs, workflow_commands, write_github
 from pytest_leanml.report.markdown import markdown
@@ -16,6 +17,21 @@ if TYPE_CHECKING:
     from pytest_leanml.decision import Decision
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which reports are written.
+
+    Attributes:
+        markdown: report.md.
+        github: outputs, step summary and annotations; "auto" where a GitHub runner is at hand.
+        gitlab: the dotenv file; "auto" where a GitLab runner is at hand.
+    """
+
+    markdown: bool = True
+    github: Literal["auto", True, False] = "auto"
+    gitlab: Literal["auto", True, False] = "auto"
+
+
 def write_reports(  # noqa: PLR0913 - what a report tells
     output: Path,
     decision: Decision,
@@ -23,8 +39,7 @@ def write_reports(  # noqa: PLR0913 - what a report tells
     *,
     promoted: bool,
     status: int,
-    github: bool = True,
-    gitlab: bool = True,
+    wanted: Wanted | None = None,
 ) -> Sequence[Path]:
     """Write report.md and what the CI runner at hand reads.
 
@@ -34,21 +49,25 @@ def write_reports(  # noqa: PLR0913 - what a report tells
         document: the evidence.
         promoted: whether the alias was moved.
         status: the run's exit status.
-        github: write for a GitHub runner, where there is one.
-        gitlab: write for a GitLab runner, where there is one.
+        wanted: which reports; by default each that has a reader.
 
     Returns:
         The files that a person may want to open.
+
+    Raises:
+        UndecidedError: a file cannot be written.
     """
-    summary = markdown(decision, document, promoted=promoted)
-    write_whole(output / "report.md", summary)
+    chosen = wanted or Wanted()
+    summary = markdown(decision, document, promoted=promoted, status=status)
+    if chosen.markdown:
+        write_whole(output / "report.md", summary)
     values = outputs(decision, promoted=promoted, status=status)
-    if github:
+    if chosen.github:
         write_github(os.environ, values, summary)
-        if os.environ.get("GITHUB_ACTIONS") == "true":
-            for line in workflow_commands(decision):
-                print(line, flush=True)  # noqa: T201 - the runner reads stdout
-    if gitlab and os.environ.get("GITLAB_CI") == "true":
+    if chosen.github is True or (chosen.github and os.environ.get("GITHUB_ACTIONS") == "true"):
+        for line in workflow_commands(decision):
+            print(line, flush=True)  # noqa: T201 - the runner reads stdout
+    if chosen.gitlab is True or (chosen.gitlab and os.environ.get("GITLAB_CI") == "true"):
         write_whole(output / "leanml.env", dotenv(values))
     names = ("decision.json", "evidence.json", "report.md", "junit.xml", "leanml.env")
     return [output / name for name in names if (output / name).exists()]

@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from pytest_leanml.decision import Decision, Reason
 
 
-def markdown(decision: Decision, document: Mapping[str, Any], *, promoted: bool = False) -> str:
+def markdown(decision: Decision, document: Mapping[str, Any], *, promoted: bool = False, status: int = 0) -> str:
     """Write the whole report as Markdown; everything that came from data, models or tests is escaped."""
-    return "\n".join(_sections(decision, document, promoted=promoted)) + "\n"
+    return "\n".join(_sections(decision, document, words.outcome(decision, promoted=promoted, status=status))) + "\n"
 
 
-def _sections(decision: Decision, document: Mapping[str, Any], *, promoted: bool) -> Iterator[str]:
+def _sections(decision: Decision, document: Mapping[str, Any], outcome: str) -> Iterator[str]:
     mode = "" if decision.mode == "enforce" else f" ({decision.mode})"
     yield f"# Model gate: {decision.verdict}{mode}"
     yield ""
-    yield markdown_text(words.outcome(decision, promoted=promoted)) + "."
+    yield markdown_text(outcome) + "."
     yield ""
     yield from _reasons("Reasons", decision.reasons)
     yield from _measurements(document)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from _pytest._io import TerminalWriter
 from _pytest.config import create_terminal_writer  # pytest offers no public way to its own writer outside of a session
 
 from pytest_leanml.report import words
@@ -31,7 +32,9 @@ class Screen:
     """Writes to the terminal through pytest's own writer."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self._writer = create_terminal_writer(config, sys.stdout)
+        # -p no:terminal leaves the option out that this function reads.
+        plain = not hasattr(config.option, "color")
+        self._writer = TerminalWriter(sys.stdout) if plain else create_terminal_writer(config, sys.stdout)
 
     def announce(self, snapshot: Snapshot) -> None:
         """Say what is about to be judged."""
@@ -43,12 +46,25 @@ class Screen:
         where = f" for {snapshot.environment}" if snapshot.environment else ""
         self._line(f"model gate: {one_line(name)}{version}{champion}{where}, run {snapshot.manifest.run_id}", bold=True)
 
-    def refused(self, error: LeanmlError) -> None:
-        """Say why there was no run."""
+    def refused(self, error: LeanmlError, *, measured: bool = False) -> None:
+        """Say why there was no run, or why one was not brought to its end."""
         self._rule("model gate: DENY", red=True)
         for text in lines(error):
             self._line(f"  {text}", red=True)
-        self._line(f"status {int(error.status)}: nothing was measured, and the registry is as it was")
+        after = "the run was not brought to its end" if measured else "nothing was measured"
+        self._line(f"status {int(error.status)}: {after}, and no alias was moved")
+
+    def trouble(self, error: LeanmlError) -> None:
+        """Say what went wrong after everything was decided and done: a report that could not be written."""
+        for text in lines(error):
+            self._line(f"  ! {text}", yellow=True)
+
+    def stopped(self, error: LeanmlError, status: int) -> None:
+        """Say why a run that measured could not be concluded."""
+        self._rule("model gate: no decision", red=True)
+        for text in lines(error):
+            self._line(f"  {text}", red=True)
+        self._line(f"status {status}")
 
     def manifest(self, manifest: Manifest) -> None:
         """Print what a gate would demand."""
@@ -72,7 +88,7 @@ class Screen:
         colour = {_COLOUR[decision.verdict]: True}
         mode = "" if decision.mode == "enforce" else f" ({decision.mode})"
         self._rule(f"model gate: {decision.verdict}{mode}", bold=True, **colour)
-        self._line(one_line(words.outcome(decision, promoted=promoted)), **colour)
+        self._line(one_line(words.outcome(decision, promoted=promoted, status=status)), **colour)
         self._measurements(document)
         self._reasons("reasons", decision.reasons, document, red=True)
         self._reasons("warnings", decision.warnings, document, yellow=True)
@@ -99,8 +115,8 @@ class Screen:
             mark, colour = _mark(record, outcomes)
             skill = baseline.get(record["metric"]) if name == f"quality.{record['metric']}" else None
             beside = f"  (no skill {words.number(skill)})" if skill is not None else ""
-            about = f"{one_line(name):<{wide[0]}}  {values[name]:<{wide[1]}}"
-            self._line(f"  {mark} {about}  {words.limit(record)}{beside}".rstrip(), **{colour: True})
+            about = f"{one_line(name):<{wide[0]}}  {one_line(values[name]):<{wide[1]}}"
+            self._line(f"  {mark} {about}  {one_line(words.limit(record))}{beside}".rstrip(), **{colour: True})
 
     def _reasons(self, title: str, reasons: Sequence[Reason], document: Mapping[str, Any], **colour: bool) -> None:
         if not reasons:
@@ -113,7 +129,7 @@ class Screen:
                 self._line(f"      {text}")
             detail = words.against(reason)
             if detail:
-                self._line(f"      {detail}")
+                self._line(f"      {one_line(detail)}")
             if others:
                 self._line(f"      also: {', '.join(one_line(other.rule) for other in others)}")
 

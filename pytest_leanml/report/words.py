@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from pytest_leanml.errors import ExitStatus
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -110,17 +112,23 @@ def champion(decision: Decision) -> str:
     return f"champion {version}" if version else f"champion {decision.champion.get('uri')}"
 
 
-def outcome(decision: Decision, *, promoted: bool) -> str:
-    """Say in one line what follows from the decision."""
+def outcome(decision: Decision, *, promoted: bool, status: int = 0) -> str:
+    """Say in one line what follows from the decision.
+
+    Args:
+        decision: the decision.
+        promoted: the alias was moved.
+        status: the run's exit status; of an ALLOW it tells how carrying it out ended.
+    """
     alias = decision.alias.get("name")
     where = f" for {decision.environment}" if decision.environment else ""
-    if decision.verdict == "ALLOW" and promoted:
+    if decision.verdict != "ALLOW":
+        return f"{subject(decision)} is not promoted{where}; the registry is as it was"
+    if promoted:
         return f"{subject(decision)} is promoted{where}: the alias {alias!r} names it now"
-    if decision.verdict == "ALLOW":
-        return f"{subject(decision)} may be promoted{where}; nothing was moved"
-    if not alias:
-        return f"{subject(decision)} does not pass{where}; there is nothing to promote"
-    return f"{subject(decision)} is not promoted{where}; the registry is as it was"
+    if status == ExitStatus.UNKNOWN:
+        return f"{subject(decision)} may be promoted{where}; whether the alias {alias!r} names it now is not known"
+    return f"{subject(decision)} may be promoted{where}; nothing was moved"
 
 
 def outcome_of(check: Mapping[str, Any]) -> str:
