@@ -15,7 +15,9 @@ from pytest_leanml.judge import ChildEnd, Manifest, judge
 from pytest_leanml.policy.answers import Answer, Violation
 from pytest_leanml.vocabulary import Verdict
 
-CONTEXT = EvidenceContext("01RUN", "2026-11-24T00:00:00Z", "production", subject={"uri": "models:/m/1", "digest": "sha256:aa"})
+CONTEXT = EvidenceContext(
+    "01RUN", "2026-11-24T00:00:00Z", "production", subject={"uri": "models:/m/1", "digest": "sha256:aa"}
+)
 ALLOWING = Answer("gate.limits", allow=True, has_allow=True, deny=())
 MANIFEST = Manifest(
     "01RUN",
@@ -26,9 +28,13 @@ MANIFEST = Manifest(
     policies_decide=1,
 )
 
+CLEAN_END = ChildEnd(0)
+
 
 def item(name, *, declared=False, value=0.9, **changes):
-    record = MeasurementRecord(name, name.partition(".")[2], value, comparisons=(Comparison(">=", 0.85, value >= 0.85),))
+    record = MeasurementRecord(
+        name, name.partition(".")[2], value, comparisons=(Comparison(">=", 0.85, value >= 0.85),)
+    )
     base = ItemLedger(
         nodeid=f"file::{name}",
         check=CheckInfo(name, "quality", declared=declared),
@@ -50,7 +56,7 @@ def process(name="main", items=ITEMS, **changes):
     return replace(base, **changes)
 
 
-def decide(ledger=None, manifest=MANIFEST, answers=(ALLOWING,), child=ChildEnd(0), after=None, **more):
+def decide(ledger=None, manifest=MANIFEST, answers=(ALLOWING,), child=CLEAN_END, after=None, **more):
     ledger = ledger or Ledger({"main": process()})
     evidence = build_evidence(CONTEXT, ledger, child.status)
     after = MANIFEST.snapshot if after is None else after
@@ -80,7 +86,7 @@ DENIED = {
     "nothing collected": (main_with(items=()), "G1.nothing", 20),
     "a check skipped": (main_with(items=(ITEMS[0], SKIPPED)), "G1.not_run", 20),
     "an id twice": (main_with(items=(*ITEMS, replace(ITEMS[1], nodeid="other::x"))), "G2.duplicate", 20),
-    "an id of odd characters": (main_with(items=(*ITEMS, item("quаlity.x"))), "G2.id", 20),
+    "an id of odd characters": (main_with(items=(*ITEMS, item("qu\u0430lity.x"))), "G2.id", 20),
     "never": ({"manifest": replace(MANIFEST, never=(Reason("G3.plugin_objects", "no"),))}, "G3.plugin_objects", 20),
     "a failed collection": (main_with(faults=(("collection", "x"),)), "G4.collection", 20),
     "pytest.exit with 0": (main_with(faults=(("interrupt", "Exit: x"),)), "G4.interrupt", 20),
@@ -166,7 +172,10 @@ def warned(by, **check):
         excused=by,
         check=CheckInfo("quality.accuracy", "quality", declared=True, **check),
         phases=(Phase("setup", None, "", 0), Phase("call", "assert", "it is low", 0), Phase("teardown", None, "", 0)),
-        reports=(*(ReportSeen(w, "passed", xfail=False) for w in ("setup", "teardown")), ReportSeen("call", "skipped", xfail=True)),
+        reports=(
+            *(ReportSeen(w, "passed", xfail=False) for w in ("setup", "teardown")),
+            ReportSeen("call", "skipped", xfail=True),
+        ),
     )
 
 

@@ -14,7 +14,11 @@ RECORD = MeasurementRecord("quality.accuracy", "accuracy", 0.9, comparisons=(Com
 def write_run(folder, process="main"):
     writer = LedgerWriter(folder, process)
     writer.write("collected", nodeid="a")
-    writer.write("check", nodeid="a", check={"id": "a.a", "kind": "quality", "severity": "error", "owner": None, "declared": False})
+    writer.write(
+        "check",
+        nodeid="a",
+        check={"id": "a.a", "kind": "quality", "severity": "error", "owner": None, "declared": False},
+    )
     writer.write("phase", nodeid="a", when="call", category=None, message="", seconds=0.5)
     writer.write("report", nodeid="a", when="call", outcome="passed", xfail=False)
     writer.write("measurement", nodeid="a", record=RECORD.plain())

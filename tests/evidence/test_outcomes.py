@@ -110,7 +110,12 @@ MISSED_ITEM = {
 
 @pytest.mark.parametrize(
     ("excused", "severity", "expected"),
-    [("severity", "warning", "severity"), ("severity", "error", None), ("waiver", "error", "waiver"), (None, "warning", None)],
+    [
+        ("severity", "warning", "severity"),
+        ("severity", "error", None),
+        ("waiver", "error", "waiver"),
+        (None, "warning", None),
+    ],
 )
 def test_only_a_warning_or_a_waiver_excuses_a_missed_limit(excused, severity, expected):
     check = CheckInfo("quality.accuracy", "quality", severity=severity)
@@ -157,7 +162,9 @@ def test_the_record_with_the_most_comparisons_is_kept():
 
 
 CATEGORIES = st.sampled_from([None, "assert", "inconclusive", "skip", "exit", "error"])
-OUTCOMES = st.sampled_from([("passed", False), ("failed", False), ("skipped", False), ("skipped", True), ("rerun", False)])
+OUTCOMES = st.sampled_from(
+    [("passed", False), ("failed", False), ("skipped", False), ("skipped", True), ("rerun", False)]
+)
 
 
 @given(
