@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -16,16 +16,17 @@ from pytest_leanml.evidence.ledger import read_ledger
 from pytest_leanml.handover import Handover, run_deployer
 from pytest_leanml.judge import judge
 from pytest_leanml.policy.engines import make_engine
-from pytest_leanml.report.files import write_reports
+from pytest_leanml.report.files import Wanted, write_reports
 from pytest_leanml.report.markdown import markdown
 from pytest_leanml.report.terminal import Screen
 from pytest_leanml.rules import ask
 from pytest_leanml.snapshot import described, digests, take_snapshot
 from pytest_leanml.strict import dump_json, write_whole
+from pytest_leanml.unexpected import Net
 from pytest_leanml.vocabulary import Mode, Severity, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -58,11 +59,20 @@ class Stopwatch:
 
 def refuse(config: pytest.Config, error: LeanmlError, output: Path, run_id: str) -> int:
     """End a run before any check: DENY on disk, one clear message, the error's status."""
-    reason = Reason("usage" if error.status == ExitStatus.USAGE else "undecided", str(error))
-    decision = Decision(run_id, Verdict.DENY, Mode.ENFORCE, None, stamp(now()), reasons=(reason,))
-    write_whole(output / "decision.json", dump_json(decision.document()))
+    _leave_denied(error, output, run_id)
     Screen(config).refused(error)
     return int(error.status)
+
+
+def _leave_denied(error: LeanmlError, output: Path, run_id: str) -> None:
+    """Replace decision.json by a DENY, or where even that cannot be written by nothing."""
+    reason = Reason("usage" if error.status == ExitStatus.USAGE else "undecided", str(error))
+    decision = Decision(run_id, Verdict.DENY, Mode.ENFORCE, None, stamp(now()), reasons=(reason,))
+    try:
+        write_whole(output / "decision.json", dump_json(decision.document()))
+    except LeanmlError:
+        with suppress(OSError):
+            (output / "decision.json").unlink(missing_ok=True)
 
 
 class Conclusion:
@@ -73,6 +83,8 @@ class Conclusion:
         self.watch = watch
         self._engine = engine
         self._screen = screen
+        self._status: int = ExitStatus.UNDECIDED
+        self._acted = False
 
     @classmethod
     def prepare(
@@ -118,6 +130,22 @@ class Conclusion:
 
     def conclude(self, child: ChildEnd) -> int:
         """Judge what the child left, and carry the decision out; returns the exit status."""
+        net = Net(self._stopped)
+        with net:
+            return self._conclude(child)
+        return net.status
+
+    def _stopped(self, error: LeanmlError) -> int:
+        """Say why there is no conclusion: a full disk, a fault of ours. No ALLOW is left unless it was acted on."""
+        if self._acted:
+            status = int(ExitStatus.UNKNOWN)
+        else:
+            status = _undecided_status(self._status)
+            _leave_denied(error, self.snapshot.options.output, self.snapshot.manifest.run_id)
+        self._screen.stopped(error, status)
+        return status
+
+    def _conclude(self, child: ChildEnd) -> int:
         with self.watch.phase("evidence"):
             ledger = read_ledger(self.snapshot.folder)
             evidence = build_evidence(self.snapshot.context, ledger, child.status)
@@ -134,6 +162,7 @@ class Conclusion:
                 undecided=_undecided(asked),
                 problems=asked.problems,
             )
+        self._status = judgement.status
         decision = self._decision(judgement, evidence, asked)
         return self._carry_out(decision, judgement.status, evidence)
 
@@ -173,15 +202,36 @@ class Conclusion:
         if self.acts and status != ExitStatus.USAGE:
             decision, status = self._record(decision, status, evidence)
         if self.acts and decision.verdict is Verdict.ALLOW and decision.alias and not self.snapshot.options.no_deploy:
+            self._acted = True
             with self.watch.phase("deploy"):
                 config, options = self.snapshot.config, self.snapshot.options
                 outcome = run_deployer(output / "decision.json", config.path if config else None, options.policies)
             decision, status, promoted = self._deployed(decision, outcome)
+        denied, self._status = self._acted and decision.verdict is Verdict.DENY, status
+        self._acted = self._acted and not denied
         decision = self._write(decision)
-        with self.watch.phase("report"):
-            paths = write_reports(output, decision, evidence.document, promoted=promoted, status=status)
-        self._screen.verdict(decision, evidence.document, paths, promoted=promoted, status=status)
+        if denied:  # the registry must not go on saying ALLOW, which a streak would count
+            decision, status = self._record(decision, status, evidence)
+            decision = self._write(decision)
+        self._report(decision, evidence, status, promoted=promoted)
         return 0 if self.snapshot.options.report_only else status
+
+    def _report(self, decision: Decision, evidence: Evidence, status: int, *, promoted: bool) -> None:
+        """Tell everybody; a report that cannot be written changes nothing of what was decided and done."""
+        paths: Sequence[Path] = ()
+        try:
+            with self.watch.phase("report"):
+                paths = write_reports(
+                    self.snapshot.options.output,
+                    decision,
+                    evidence.document,
+                    promoted=promoted,
+                    status=status,
+                    wanted=_wanted(self.snapshot),
+                )
+        except LeanmlError as error:
+            self._screen.trouble(error)
+        self._screen.verdict(decision, evidence.document, paths, promoted=promoted, status=status)
 
     def _write(self, decision: Decision) -> Decision:
         decision = replace(decision, timings=dict(self.watch.seconds))
@@ -193,9 +243,9 @@ class Conclusion:
         subjects = self.snapshot.subjects
         if subjects.registry is None or subjects.candidate is None or subjects.candidate.source == "file":
             return decision, status
-        output = self.snapshot.options.output
-        write_whole(output / "report.md", markdown(decision, evidence.document))
-        files = [output / name for name in ("evidence.json", "decision.json", "report.md")]
+        output, report = self.snapshot.options.output, self.snapshot.folder / "report.md"
+        write_whole(report, markdown(decision, evidence.document))
+        files = [output / "evidence.json", output / "decision.json", report]
         try:
             with self.watch.phase("record"):
                 subjects.registry.record(subjects.candidate, decision.document(), files)
@@ -210,7 +260,16 @@ class Conclusion:
         if outcome.status in {ExitStatus.HOOK_FAILED, ExitStatus.UNKNOWN}:
             warning = Reason("deploy", outcome.message, Severity.WARNING)
             return replace(decision, warnings=(*decision.warnings, warning)), outcome.status, False
-        return _denied(decision, Reason("deploy", outcome.message)), outcome.status, False
+        # 4 is what can be known before a check runs; this came after.
+        status = ExitStatus.UNDECIDED if outcome.status == ExitStatus.USAGE else outcome.status
+        return _denied(decision, Reason("deploy", outcome.message)), status, False
+
+
+def _wanted(snapshot: Snapshot) -> Wanted:
+    if snapshot.config is None:
+        return Wanted()
+    report = snapshot.config.report
+    return Wanted("md" in report.formats, report.github, report.gitlab)
 
 
 def _denied(decision: Decision, reason: Reason) -> Decision:

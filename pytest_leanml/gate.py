@@ -19,6 +19,7 @@ from pytest_leanml.errors import GateUsageError, LeanmlError
 from pytest_leanml.options import output_folder, read_options
 from pytest_leanml.recording import CONTEXT_FILE, record
 from pytest_leanml.strict import dump_json, write_whole
+from pytest_leanml.unexpected import Net
 from pytest_leanml.vocabulary import Mode, Verdict
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ _SHOWING = {
     "trace": "--trace",
 }
 
+# What an earlier run has left would speak for this one: leanml.env may say that something was promoted.
+_OF_A_RUN = ("evidence.json", "report.md", "leanml.env", "junit.xml")
+
 _PLUGIN_OBJECTS = Reason(
     "G3.plugin_objects",
     "pytest.main() was given plugin objects, which a separate process cannot get: this run records and shows, and "
@@ -57,13 +61,14 @@ def begin(config: pytest.Config, namespace: argparse.Namespace) -> None:
         pytest.UsageError: the output folder cannot be written.
     """
     moment = now()
-    config.stash[_RUN_ID] = new_run_id(moment)
+    config.stash.setdefault(_RUN_ID, new_run_id(moment))
     output = output_folder(config, namespace)
     pending = Decision(config.stash[_RUN_ID], Verdict.PENDING, Mode.ENFORCE, None, stamp(moment))
     try:
         output.mkdir(parents=True, exist_ok=True)
         write_whole(output / "decision.json", dump_json(pending.document()))
-        (output / "evidence.json").unlink(missing_ok=True)
+        for name in _OF_A_RUN:
+            (output / name).unlink(missing_ok=True)
     except (OSError, LeanmlError) as error:
         raise pytest.UsageError(
             f"{output}: cannot be written ({error}); expected: a folder for decision.json; "
@@ -73,29 +78,34 @@ def begin(config: pytest.Config, namespace: argparse.Namespace) -> None:
 
 def supervise(config: pytest.Config, namespace: argparse.Namespace) -> int:
     """Snapshot, child, judge, record, report, deploy; returns the exit status."""
-    from pytest_leanml.conclusion import Conclusion, refuse
+    from pytest_leanml.conclusion import refuse
+
+    output = output_folder(config, namespace)
+    net = Net(lambda error: refuse(config, error, output, config.stash[_RUN_ID]))
+    with net, ExitStack() as stack:
+        return _supervised(config, namespace, stack)
+    return net.status
+
+
+def _supervised(config: pytest.Config, namespace: argparse.Namespace, stack: ExitStack) -> int:
+    from pytest_leanml.conclusion import Conclusion
 
     run_id = config.stash[_RUN_ID]
-    output = output_folder(config, namespace)
-    with ExitStack() as stack:
-        folder = stack.enter_context(_private_folder())
-        try:
-            options = _options(config, namespace)
-            conclusion = stack.enter_context(Conclusion.prepare(config, options, run_id, folder))
-        except LeanmlError as error:
-            return refuse(config, error, output, run_id)
-        _write_context(folder, conclusion.snapshot)
-        conclusion.announce()
-        with conclusion.watch.phase("tests"):
-            child = run_child(
-                _child_arguments(config, namespace, options.output),
-                run_id=run_id,
-                folder=folder,
-                timeout=conclusion.snapshot.timeout,
-            )
-        if namespace.collectonly and child.status == 0:
-            return conclusion.show_manifest()
-        return conclusion.conclude(child)
+    folder = stack.enter_context(_private_folder())
+    options = _options(config, namespace)
+    conclusion = stack.enter_context(Conclusion.prepare(config, options, run_id, folder))
+    _write_context(folder, conclusion.snapshot)
+    conclusion.announce()
+    with conclusion.watch.phase("tests"):
+        child = run_child(
+            _child_arguments(config, namespace, conclusion.snapshot),
+            run_id=run_id,
+            folder=folder,
+            timeout=conclusion.snapshot.timeout,
+        )
+    if namespace.collectonly and child.status == 0:
+        return conclusion.show_manifest()
+    return conclusion.conclude(child)
 
 
 def in_process(config: pytest.Config, namespace: argparse.Namespace) -> None:
@@ -143,6 +153,7 @@ def _options(config: pytest.Config, namespace: argparse.Namespace) -> GateOption
         options = read_options(config, namespace)
     except pytest.UsageError as error:
         raise GateUsageError(str(error)) from None
+    _demand_config_of_here(config, options)
     named = [flag for dest, flag in _SHOWING.items() if getattr(namespace, dest, False)]
     if named:
         raise GateUsageError(
@@ -159,6 +170,18 @@ def _options(config: pytest.Config, namespace: argparse.Namespace) -> GateOption
     return options
 
 
+def _demand_config_of_here(config: pytest.Config, options: GateOptions) -> None:
+    """Refuse a rootdir (--rootdir, -c, also in addopts) that would leave the configuration out of the gate."""
+    here = config.invocation_params.dir / "leanml.yaml"
+    if here.is_file() and not options.config_named and not options.config.exists():
+        raise GateUsageError(
+            f"pytest's rootdir is {options.root}, which has no leanml.yaml, and one lies where you started",
+            "the configuration in the rootdir",
+            f"give --gate-config {here.name}, or drop what sets the rootdir (--rootdir, -c)",
+            file=here,
+        )
+
+
 @contextmanager
 def _private_folder() -> Iterator[Path]:
     """Make a folder that only this user can read, and remove it at the end."""
@@ -169,10 +192,11 @@ def _private_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _child_arguments(config: pytest.Config, namespace: argparse.Namespace, output: Path) -> list[str]:
+def _child_arguments(config: pytest.Config, namespace: argparse.Namespace, snapshot: Snapshot) -> list[str]:
     args = [str(arg) for arg in config.invocation_params.args]
-    if getattr(namespace, "xmlpath", None) is None:
-        args.insert(0, f"--junitxml={output / 'junit.xml'}")
+    wanted = snapshot.config is None or "junit" in snapshot.config.report.formats
+    if wanted and getattr(namespace, "xmlpath", "") is None:  # -p no:junitxml takes it away
+        args.insert(0, f"--junitxml={snapshot.options.output / 'junit.xml'}")
     return args
 
 

@@ -87,6 +87,20 @@ def is_gate(namespace: argparse.Namespace) -> bool:
     return bool(getattr(namespace, "model_gate", False))
 
 
+def given_early(config: pytest.Config) -> argparse.Namespace | None:
+    """Read what ``gate.begin`` needs before pytest parses its arguments, where a wrong one of any plugin ends it.
+
+    Returns:
+        gate_output, or None without --model-gate.
+    """
+    tokens = [token for _source, tokens in _sources(config) for token in tokens]
+    if "--model-gate" not in tokens:
+        return None
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--gate-output", nargs="?")
+    return parser.parse_known_args(tokens)[0]
+
+
 def output_folder(config: pytest.Config, namespace: argparse.Namespace) -> Path:
     """Where the files go: flag, ini value, or .leanml in the rootdir."""
     if namespace.gate_output:
@@ -155,15 +169,19 @@ def _engine(flag: str | None, ini: str | None) -> EngineName | None:
         raise pytest.UsageError(f"{source} is {given!r}; expected: one of {valid}; next: correct it") from None
 
 
-def _origins(config: pytest.Config) -> dict[str, str]:
-    sources: list[tuple[str, Sequence[str]]] = [
+def _sources(config: pytest.Config) -> tuple[tuple[str, Sequence[str]], ...]:
+    """Return where arguments come from, the one that wins last."""
+    return (
         ("addopts", config.getini("addopts")),
         ("PYTEST_ADDOPTS", shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))),
         ("command line", [str(arg) for arg in config.invocation_params.args]),
-    ]
+    )
+
+
+def _origins(config: pytest.Config) -> dict[str, str]:
     # A later source overrides an earlier one, but a weakening flag counts wherever it stands.
     origins: dict[str, str] = {}
-    for source, tokens in sources:
+    for source, tokens in _sources(config):
         for flag in _named(tokens):
             if flag not in COMMAND_LINE_ONLY or flag not in origins:
                 origins[flag] = source

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from pytest_leanml import collection, excuses, fixtures
 from pytest_leanml.keys import PLAN, RECORDING
 from pytest_leanml.nesting import inside_gate, is_child
-from pytest_leanml.options import add_options, is_gate
+from pytest_leanml.options import add_options, given_early, is_gate
 
 if TYPE_CHECKING:
     import argparse
@@ -19,9 +19,15 @@ if TYPE_CHECKING:
 _SUPERVISED: pytest.StashKey[argparse.Namespace] = pytest.StashKey()
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Register the flags and ini values."""
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Register the flags and ini values; under the gate, let no older decision outlive a wrong argument."""
     add_options(parser)
+    config = cast("pytest.Config", pluginmanager.get_plugin("pytestconfig"))
+    namespace = given_early(config)
+    if namespace is not None and not (is_child() or inside_gate()):
+        from pytest_leanml.gate import begin
+
+        begin(config, namespace)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -53,7 +59,8 @@ def _enter(config: pytest.Config, namespace: argparse.Namespace, args: list[str]
     config.stash[_SUPERVISED] = namespace
     namespace.noconftest = True
     # A conftest's own options would be unknown here; the child reads the whole command line.
-    args[:] = ["--model-gate", f"--color={namespace.color}", *(["--help"] if namespace.help else [])]
+    color = [f"--color={namespace.color}"] if hasattr(namespace, "color") else []  # -p no:terminal takes it away
+    args[:] = ["--model-gate", *color, *(["--help"] if namespace.help else [])]
 
 
 @pytest.hookimpl(tryfirst=True)

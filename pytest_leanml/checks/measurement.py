@@ -291,7 +291,8 @@ def finite(value: object, name: str) -> float:
     Raises:
         MeasurementError: it is no exact int or float (bool, text and subclasses are refused), or not finite.
     """
-    plain = value.item() if type(value).__module__ == "numpy" and hasattr(value, "item") else value
+    single = type(value).__module__ == "numpy" and getattr(value, "size", None) == 1
+    plain = value.item() if single else value  # type: ignore[attr-defined]  # what NumPy makes of one number
     if type(plain) not in (int, float):
         raise MeasurementError(
             f"{name} is {value!r} of type {type(value).__name__}",
