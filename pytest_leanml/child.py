@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 # What a runner obeys must not be in reach of test code.
 _WITHHELD = ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_STATE")
 
+# A gate that an xdist worker starts is no worker itself; its child's own workers are named by xdist.
+_OUTER = ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID")
+
 _GRACE = 10.0
 _POLL = 0.05
 _INTERRUPT_AFTER = 1.0
@@ -68,7 +71,7 @@ def run_child(args: Sequence[str], *, run_id: str, folder: Path, timeout: float)
 
 
 def _environment(run_id: str, folder: Path) -> Mapping[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in _WITHHELD}
+    kept = {name: value for name, value in os.environ.items() if name not in {*_WITHHELD, *_OUTER}}
     return kept | {
         RUN_ID: run_id,
         RUN_FOLDER: str(folder),
