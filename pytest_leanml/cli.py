@@ -3,31 +3,45 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_leanml import __version__
-from pytest_leanml.errors import ExitStatus, LeanmlError
+from pytest_leanml.errors import ConfigError, ExitStatus
+from pytest_leanml.report.escape import lines
+from pytest_leanml.unexpected import Net
 from pytest_leanml.vocabulary import EngineName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pytest_leanml.errors import LeanmlError
+
     Command = Callable[[argparse.Namespace], int]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse the command line and run one command; errors of ours become one message and their status."""
+    """Parse the command line and run one command; errors become one message and their status."""
     arguments = _parser().parse_args(argv)
     command: Command = arguments.run
-    try:
-        return command(arguments)
-    except LeanmlError as error:
-        sys.stderr.write(f"leanml: {error}\n")
-        return int(error.status)
-    except BrokenPipeError:
-        return int(ExitStatus.UNDECIDED)
+    net = Net(_tell)
+    with net:
+        try:
+            status = command(arguments)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Whoever read our output is gone; Python would complain when it flushes the rest.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return int(ExitStatus.UNDECIDED)
+        return status
+    return net.status
+
+
+def _tell(error: LeanmlError) -> int:
+    sys.stderr.write("leanml: " + "\n  ".join(lines(error)) + "\n")
+    return int(error.status)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -43,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="leanml", description="Decide whether a model may be promoted, and carry it out.")
     parser.add_argument("--version", action="version", version=f"leanml {__version__}")
     commands: Commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
-    for add in (_add_init, _add_decide, _add_policy, _add_approve, _add_deploy, _add_history, _add_rollback, _add_opa):
+    for add in _COMMANDS:
         add(commands)
     return parser
 
@@ -128,8 +142,16 @@ def _policy_eval(arguments: argparse.Namespace) -> int:
 
 
 def _add_registry(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, default=Path("leanml.yaml"), metavar="FILE", help="for its registry")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="for its registry; default: leanml.yaml, if there")
     parser.add_argument("--registry", metavar="URI", help="instead of the config's")
+
+
+def _config(arguments: argparse.Namespace) -> Path:
+    """Return where leanml.yaml is looked for; one that was named must be there, or another registry would be asked."""
+    named: Path | None = arguments.config
+    if named is not None and not named.exists():
+        raise ConfigError("cannot be read: no such file", "leanml.yaml", "correct --config", file=named)
+    return named or Path("leanml.yaml")
 
 
 def _add_approve(commands: Commands) -> None:
@@ -143,7 +165,7 @@ def _add_approve(commands: Commands) -> None:
 def _approve(arguments: argparse.Namespace) -> int:
     from pytest_leanml.deploy.commands import approve
 
-    sys.stdout.write(approve(arguments.uri, arguments.by, arguments.config, arguments.registry) + "\n")
+    sys.stdout.write(approve(arguments.uri, arguments.by, _config(arguments), arguments.registry) + "\n")
     return 0
 
 
@@ -171,7 +193,7 @@ def _add_history(commands: Commands) -> None:
 def _history(arguments: argparse.Namespace) -> int:
     from pytest_leanml.deploy.commands import history
 
-    sys.stdout.write(history(arguments.model, arguments.config, arguments.registry))
+    sys.stdout.write(history(arguments.model, _config(arguments), arguments.registry))
     return 0
 
 
@@ -187,9 +209,23 @@ def _add_rollback(commands: Commands) -> None:
 def _rollback(arguments: argparse.Namespace) -> int:
     from pytest_leanml.deploy.commands import rollback
 
-    text = rollback(arguments.model, arguments.to, arguments.environment, arguments.config, arguments.registry)
+    text = rollback(arguments.model, arguments.to, arguments.environment, _config(arguments), arguments.registry)
     sys.stdout.write(text + "\n")
     return 0
+
+
+def _add_verify(commands: Commands) -> None:
+    parser = commands.add_parser("verify", help="do the files of a run belong together, and do they say ALLOW")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="the gate's output, such as .leanml")
+    parser.set_defaults(run=_verify)
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from pytest_leanml.verify import verify
+
+    text, status = verify(arguments.folder)
+    sys.stdout.write("\n".join(lines(text)) + "\n")
+    return int(status)
 
 
 def _add_opa(commands: Commands) -> None:
@@ -204,3 +240,16 @@ def _opa_install(_arguments: argparse.Namespace) -> int:
 
     sys.stdout.write(f"{install_opa()}\n")
     return 0
+
+
+_COMMANDS = (
+    _add_init,
+    _add_decide,
+    _add_policy,
+    _add_approve,
+    _add_deploy,
+    _add_history,
+    _add_rollback,
+    _add_verify,
+    _add_opa,
+)

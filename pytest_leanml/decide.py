@@ -37,14 +37,14 @@ def decide(
         root: what logical paths are relative to.
     """
     try:
-        document = _object(evidence, "the evidence")
+        document, digest = _object(evidence, "the evidence")
         loaded = load_policies(policies, shipped=(), root=root)
         under = _leanml(data)
         engine = make_engine(engine_name)
     except LeanmlError as error:
         return _refused(error), int(error.status)
     try:
-        return _decided(document, digest_bytes(evidence.read_bytes()), loaded, under, engine)
+        return _decided(document, digest, loaded, under, engine)
     finally:
         engine.close()
 
@@ -61,9 +61,7 @@ def _decided(
         except EngineError as error:
             undecided = (Reason("G9.engine", str(error)),)
     deciding = sum(package.decides for package in policies.packages)
-    limits = data.get("thresholds")
-    thresholds = limits if isinstance(limits, dict) else {}
-    found = judge_answers(answers, (), deciding, thresholds, document, asked=not (problems or undecided))
+    found = judge_answers(answers, (), deciding, _limits(data), document, asked=not (problems or undecided))
     reasons = (*problems, *undecided, *found.reasons)
     decision = Decision(
         run_id=str(document.get("run_id") or new_run_id(now())),
@@ -82,28 +80,40 @@ def _decided(
     return decision, ExitStatus.DENY if reasons else ExitStatus.ALLOW
 
 
+def _limits(data: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Take the limits to show beside a reason; what is no number is the policies' affair."""
+    given = data.get("thresholds")
+    bounds = {name: each for name, each in given.items() if isinstance(each, dict)} if isinstance(given, dict) else {}
+    return {
+        name: {key: value for key, value in each.items() if isinstance(value, int | float)}
+        for name, each in bounds.items()
+    }
+
+
 def _refused(error: LeanmlError) -> Decision:
     moment = now()
     reason = Reason("usage" if error.status == ExitStatus.USAGE else "undecided", str(error))
     return Decision(new_run_id(moment), Verdict.DENY, Mode.POLICY_ONLY, None, stamp(moment), reasons=(reason,))
 
 
-def _object(path: Path, what: str) -> dict[str, Any]:
+def _object(path: Path, what: str) -> tuple[dict[str, Any], str]:
+    """Read a JSON object, and the digest of the same bytes."""
     try:
-        document = load_json(path.read_bytes(), file=path)
+        data = path.read_bytes()
     except OSError as error:
         raise GateUsageError(
             f"{what} cannot be read: {error.strerror}", "a JSON file", "correct the path", file=path
         ) from None
+    document = load_json(data, file=path)
     if not isinstance(document, dict):
         raise GateUsageError(f"{what} is a JSON {type(document).__name__}", "a JSON object", file=path)
-    return document
+    return document, digest_bytes(data)
 
 
 def _leanml(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
-    document = _object(path, "the data")
+    document, _ = _object(path, "the data")
     under = document.get("leanml")
     if set(document) != {"leanml"} or not isinstance(under, dict):
         raise GateUsageError(

@@ -36,17 +36,27 @@ def run_deployer(decision: Path, config: Path | None, policies: Sequence[Path] |
         config: leanml.yaml.
         policies: what --gate-policy named, None for the config's.
     """
-    command = [sys.executable, "-I", "-m", "pytest_leanml.deploy", "--decision", str(decision), "--json"]
-    command += ["--config", str(config)] if config is not None else []
-    for path in policies or ():
-        command += ["--policy", str(path)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own interpreter
+    command = [sys.executable, "-I", "-m", "pytest_leanml.deploy", "--json", f"--decision={decision}"]
+    command += [f"--config={config}"] if config is not None else []
+    command += [f"--policy={path}" for path in policies or ()]
+    ended = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)  # noqa: S603 - our own interpreter
+    said = _said(ended.stdout)
+    if said is None or said.status != ended.returncode:
+        return Handover(ExitStatus.UNKNOWN, _unclear(ended.returncode, said, ended.stderr))
+    return said
+
+
+def _said(text: str) -> Handover | None:
+    """Read the deployer's last line; None where it is none of its own."""
     try:
-        said = json.loads(ended.stdout.splitlines()[-1])
-        message = str(said["message"])
+        said = json.loads(text.splitlines()[-1])
+        return Handover(ExitStatus(said["status"]), str(said["message"]))
     except (IndexError, ValueError, KeyError, TypeError):
-        message = "the deployer ended without saying how; next: look into the journal with `leanml history`"
-        return Handover(ExitStatus.UNKNOWN, message)
-    if ended.returncode < 0 or ended.returncode not in set(ExitStatus) or said.get("status") != ended.returncode:
-        return Handover(ExitStatus.UNKNOWN, f"the deployer ended with {ended.returncode}: {message}")
-    return Handover(ExitStatus(ended.returncode), message)
+        return None
+
+
+def _unclear(returncode: int, said: Handover | None, errors: str) -> str:
+    last = said.message if said is not None else next(reversed(errors.strip().splitlines()), "")
+    how = f"the deployer ended with {returncode}" if returncode >= 0 else f"the deployer was ended by {-returncode}"
+    told = f" ({last})" if last else ""
+    return f"{how} and did not say how far it came{told}; next: `leanml deploy --resume` or `--undo` with this decision"

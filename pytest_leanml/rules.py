@@ -16,7 +16,7 @@ from pytest_leanml.policy.waivers import live_waivers
 from pytest_leanml.strict import dump_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -36,6 +36,10 @@ BY_KIND = {
 BY_NAME = ("approval", "model_approval", "streak")
 SHIPPED = (*ALWAYS, *BY_KIND.values(), *BY_NAME)
 
+# What of ``data.leanml`` the policy digest covers: the limits in force and the waivers, nothing of the candidate, so that
+# the digest that one decision shows can be pinned for the next.
+_DIGESTED = ("thresholds", "waived", "judge", "severity")
+
 # What a run without a configuration is judged by.
 DEFAULT_POLICY_TIMEOUT = 10.0
 
@@ -52,6 +56,7 @@ class Rules:
         expired: waivers that no longer live, each a reason.
         data: what stands under ``data.leanml``, but for ``others_decide``.
         timeout: seconds for an evaluation.
+        pinned: the one policy digest that may decide; None where none is pinned.
     """
 
     policies: PolicySet
@@ -61,6 +66,7 @@ class Rules:
     expired: tuple[Reason, ...]
     data: Mapping[str, Any]
     timeout: float
+    pinned: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +132,8 @@ def find_rules(  # noqa: PLR0913 - what a rule can depend on
         "subject_digest": subject_digest,
     }
     timeout = config.policy.timeout if config is not None else DEFAULT_POLICY_TIMEOUT
-    return Rules(policies, used, specs, waivers.live, waivers.expired, data, timeout)
+    pinned = config.policy.digest if config is not None else None
+    return Rules(policies, used, specs, waivers.live, waivers.expired, data, timeout, pinned)
 
 
 def _thresholds(config: Config | None, environment: str | None) -> dict[str, dict[str, float]]:
@@ -147,8 +154,8 @@ def ask(rules: Rules, document: Mapping[str, Any], engine: Engine) -> Asked:
     """Ask the policies in force about an evidence document; what fails is told, never raised."""
     policies = select(rules.policies, _in_use(rules, document))
     data = {**rules.data, "others_decide": _others_decide(policies, rules.used)}
-    digest = policy_digest(policies, data)
-    problems = tuple(dict.fromkeys([*schema_problems(document), *check_facts(document)]))
+    digest = policy_digest(policies, {name: data[name] for name in _DIGESTED})
+    problems = tuple(dict.fromkeys([*_not_pinned(rules, digest), *schema_problems(document), *check_facts(document)]))
     if problems:
         return Asked((), policies, digest, problems)
     try:
@@ -156,6 +163,15 @@ def ask(rules: Rules, document: Mapping[str, Any], engine: Engine) -> Asked:
     except EngineError as error:
         return Asked((), policies, digest, failure=str(error))
     return Asked(answers, policies, digest)
+
+
+def _not_pinned(rules: Rules, digest: str) -> Iterator[str]:
+    """Which shipped packages are in force depends on what was measured, so that this is known only after the tests."""
+    if rules.pinned is not None and rules.pinned != digest:
+        yield (
+            f"the policies, limits and waivers in force have the digest {digest}; expected: {rules.pinned}, which "
+            "`policy.digest` pins; next: look at what has changed, then write the new digest there"
+        )
 
 
 def select(policies: PolicySet, shipped: Iterable[str]) -> PolicySet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -54,8 +55,32 @@ jobs:
 """
 
 
+_GITLAB = """\
+# Take this up in .gitlab-ci.yml:  include: {local: .gitlab/model-gate.yml}
+model-gate:
+  image: python:3.12
+  script:
+    - python -m pip install pytest-leanml
+    - pytest --model-gate
+  artifacts:
+    when: always
+    paths: [.leanml/]
+    reports: {dotenv: .leanml/leanml.env, junit: .leanml/junit.xml}
+
+model-live:
+  needs: [model-gate]
+  script:
+    - test "$LEANML_PROMOTED" = true
+    - echo "the new model is live"
+"""
+
+# Words and numbers that YAML takes for something else than text are put in quotes, and so is what holds its signs.
+_PLAIN = re.compile(r"(?!(?:y|n|yes|no|on|off|true|false|null)$)[A-Za-z][A-Za-z0-9_./-]*", re.IGNORECASE)
+_NO_NAME = re.compile(r"[/:@\x00-\x1f]")
+
+
 def scaffold(root: Path, model: str | None) -> list[Path]:
-    """Write the three files.
+    """Write the three files; the CI file is GitLab's where .gitlab-ci.yml is there, else GitHub's.
 
     Args:
         root: the repository's folder.
@@ -65,13 +90,19 @@ def scaffold(root: Path, model: str | None) -> list[Path]:
         What was written.
 
     Raises:
-        GateUsageError: one of them is there already; nothing is written then.
+        GateUsageError: one of them is there already, or the name cannot be a model's; nothing is written then.
+        UndecidedError: the folder cannot be written.
     """
-    name = model or re.sub(r"[^A-Za-z0-9._-]+", "-", root.name) or "model"
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", root.name) or "model" if model is None else model
+    if not name.strip() or _NO_NAME.search(name):
+        raise GateUsageError(
+            f"the model's name is {name!r}", "a name without / : @, as MLflow has it", "correct --model"
+        )
+    parts = {"model": name, "train": _data(root, "train"), "evaluation": _data(root, "eval")}
     texts = {
-        root / "leanml.yaml": _CONFIG.format(model=name, train=_data(root, "train"), evaluation=_data(root, "eval")),
+        root / "leanml.yaml": _CONFIG.format(**{key: _yaml(value) for key, value in parts.items()}),
         root / "tests" / "test_model_gate.py": _TEST,
-        root / ".github" / "workflows" / "model-gate.yml": _WORKFLOW,
+        **_ci(root),
     }
     there = [path for path in texts if path.exists()]
     if there:
@@ -79,9 +110,18 @@ def scaffold(root: Path, model: str | None) -> list[Path]:
             f"{there[0]} is there already", "a repository without it", "remove it, or change it by hand"
         )
     for path, text in texts.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, text)
     return list(texts)
+
+
+def _ci(root: Path) -> dict[Path, str]:
+    if (root / ".gitlab-ci.yml").exists():
+        return {root / ".gitlab" / "model-gate.yml": _GITLAB}
+    return {root / ".github" / "workflows" / "model-gate.yml": _WORKFLOW}
+
+
+def _yaml(text: str) -> str:
+    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
 
 
 def _data(root: Path, word: str) -> str:
@@ -90,4 +130,4 @@ def _data(root: Path, word: str) -> str:
     found = (
         sorted(p for p in (root / "data").glob(f"*{word}*") if p.suffix in kinds) if (root / "data").is_dir() else []
     )
-    return str(found[0].relative_to(root)) if found else f"data/{word}.parquet"
+    return found[0].relative_to(root).as_posix() if found else f"data/{word}.parquet"

@@ -8,11 +8,15 @@ import sys
 from typing import TYPE_CHECKING
 
 from pytest_leanml.deploy.arguments import add_arguments
-from pytest_leanml.deploy.runner import Action, deploy
+from pytest_leanml.deploy.runner import Action, Done, deploy
+from pytest_leanml.errors import ExitStatus
 from pytest_leanml.report.escape import lines
+from pytest_leanml.unexpected import Net
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from pytest_leanml.errors import LeanmlError
 
 
 def action_of(arguments: argparse.Namespace) -> Action:
@@ -26,14 +30,28 @@ def action_of(arguments: argparse.Namespace) -> Action:
 
 def run(arguments: argparse.Namespace) -> int:
     """Carry it out and say how it ended."""
-    policies = [path.absolute() for path in arguments.policy] if arguments.policy else None
-    done = deploy(arguments.decision.absolute(), arguments.config.absolute(), policies, action_of(arguments))
+    done = _carried_out(arguments)
     if arguments.json:
         sys.stdout.write(json.dumps({"status": int(done.status), "message": done.message}) + "\n")
     else:
         stream = sys.stdout if done.status == 0 else sys.stderr
         stream.write("\n  ".join(lines(done.message)) + "\n")
     return int(done.status)
+
+
+def _carried_out(arguments: argparse.Namespace) -> Done:
+    policies = [path.absolute() for path in arguments.policy] if arguments.policy else None
+    told = []
+
+    def tell(error: LeanmlError) -> int:
+        told.append(str(error))
+        return int(ExitStatus.UNKNOWN)
+
+    # Where a fault of ours stops a deploy, nobody knows how far it came: the journal's last line says what was begun.
+    net = Net(tell)
+    with net:
+        return deploy(arguments.decision.absolute(), arguments.config.absolute(), policies, action_of(arguments))
+    return Done(net.status, f"{told[0]}\nnext: `leanml deploy --resume` or `--undo` with this decision")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -75,7 +75,9 @@ def rollback(model: str, to: str | None, environment: str | None, config: Path, 
     release, step = Release.of(f"rollback {moment}", model, alias, str(to), secrets.token_hex(8)), alias_step(alias)
     journal, warning = open_journal(loaded, known.uri)
     try:
-        with model_lock(journal.engine, model, loaded.store.lock_timeout if loaded is not None else _LOCK_SECONDS) as held:
+        with model_lock(
+            journal.engine, model, loaded.store.lock_timeout if loaded is not None else _LOCK_SECONDS
+        ) as held:
             held()
             journal.write(release, step, State.INTENT, f"rollback to {to or 'the version before'}")
             try:

@@ -280,7 +280,9 @@ def _ask_again(files: Files, config: Config, policies: Sequence[Path] | None, pr
             "run the gate again",
             file=files.path,
         )
-    verdict = judge_answers(asked.answers, config.policy.shadow, asked.deciding, rules.data["thresholds"], files.evidence)
+    verdict = judge_answers(
+        asked.answers, config.policy.shadow, asked.deciding, rules.data["thresholds"], files.evidence
+    )
     reasons = [
         *asked.problems,
         *(each.message for each in (*verdict.reasons, *rules.expired)),

@@ -201,7 +201,8 @@ class _Alias:
             self._write(end, told)
         except StoreError as error:
             raise UnknownOutcomeError(
-                f"{told}, and this could not be written down: {error.given}", todo="`leanml deploy --resume` or `--undo`"
+                f"{told}, and this could not be written down: {error.given}",
+                todo="`leanml deploy --resume` or `--undo`",
             ) from None
         return told
 

@@ -46,13 +46,12 @@ class Screen:
         where = f" for {snapshot.environment}" if snapshot.environment else ""
         self._line(f"model gate: {one_line(name)}{version}{champion}{where}, run {snapshot.manifest.run_id}", bold=True)
 
-    def refused(self, error: LeanmlError, *, measured: bool = False) -> None:
-        """Say why there was no run, or why one was not brought to its end."""
+    def refused(self, error: LeanmlError) -> None:
+        """Say why there was no run."""
         self._rule("model gate: DENY", red=True)
         for text in lines(error):
             self._line(f"  {text}", red=True)
-        after = "the run was not brought to its end" if measured else "nothing was measured"
-        self._line(f"status {int(error.status)}: {after}, and no alias was moved")
+        self._line(f"status {int(error.status)}: nothing was measured, and the registry is as it was")
 
     def trouble(self, error: LeanmlError) -> None:
         """Say what went wrong after everything was decided and done: a report that could not be written."""
