@@ -186,6 +186,8 @@ def _raised_in(output: str) -> list[str]:
 
 def _alias(root: Path) -> str | None:
     query = "SELECT version FROM registered_model_aliases WHERE name = 'flights' AND alias = 'champion'"
+    if not (root / "mlflow.db").is_file():
+        return "gone"
     with closing(sqlite3.connect(root / "mlflow.db")) as database:
         row = database.execute(query).fetchone()
     return None if row is None else str(row[0])
