@@ -17,11 +17,13 @@ class PolicyFile:
         logical: ``leanml:limits/limits.rego`` for a shipped one, else the path relative to the rootdir, posix.
         text: its content.
         digest: ``sha256:...`` of its bytes.
+        other: its text in opa's reading of negations, where that may differ from the embedded engine's.
     """
 
     logical: str
     text: str
     digest: str
+    other: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

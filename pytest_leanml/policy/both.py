@@ -60,12 +60,13 @@ def _differences(first: Iterable[Answer], second: Iterable[Answer], names: list[
         if left is None or right is None:
             yield f"{package} is answered by one only"
             continue
-        for what, ours, theirs in _compared(left, right):
+        for what, ours, theirs in compare(left, right):
             if ours != theirs:
                 yield f"{package}: {what} is {ours} ({names[0]}) and {theirs} ({names[1]})"
 
 
-def _compared(left: Answer, right: Answer) -> Iterator[tuple[str, object, object]]:
+def compare(left: Answer, right: Answer) -> Iterator[tuple[str, object, object]]:
+    """Yield what two answers must share: a word for it, and what each says."""
     if left.error is not None or right.error is not None:
         yield "its failure", left.error is not None, right.error is not None
         return

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pytest_leanml.errors import EngineError
+from pytest_leanml.policy.both import compare
 from pytest_leanml.policy.entry import Question, data_text, failed, question, read_answer
 from pytest_leanml.policy.process import Worker, first_lines
 from pytest_leanml.policy.selftest import check_builtins
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_leanml.policy.answers import Answer, Package, PolicySet
+
+
+_WRITTEN, _OTHER = 0, 1
 
 
 class EmbeddedEngine:
@@ -27,7 +31,7 @@ class EmbeddedEngine:
     def __init__(self) -> None:
         self._worker = Worker()
         self._policies: PolicySet | None = None
-        self._question: Question | None = None
+        self._questions: tuple[Question, ...] = ()
         try:
             check_builtins(self._worker)
         except EngineError:
@@ -58,25 +62,54 @@ class EmbeddedEngine:
             EngineError: late, or its process ended; the next call starts another.
         """
         deadline = time.monotonic() + timeout
-        asked = self._load(policies, timeout)
-        arguments = (document, data_text(asked, document, data), list(asked.rules))
-        found = self._worker.call("evaluate", *arguments, timeout=max(0.0, deadline - time.monotonic()))
+        self._load(policies, deadline)
+        answers = self._ask(_WRITTEN, document, data, deadline)
+        if len(self._questions) == 1:
+            return answers
+        others = self._ask(_OTHER, document, data, deadline)
+        return tuple(_agreed(*pair) for pair in zip(self._packages(), answers, others, strict=True))
+
+    def _packages(self) -> tuple[Package, ...]:
+        return self._questions[_WRITTEN].packages
+
+    def _ask(self, slot: int, document: str, data: Mapping[str, Any], deadline: float) -> tuple[Answer, ...]:
+        asked = self._questions[slot]
+        arguments = (document, data_text(asked, document, data), list(asked.rules), slot)
+        found = self._worker.call("evaluate", *arguments, timeout=_left(deadline))
         if len(found) != len(asked.packages):
             raise EngineError(f"the embedded engine gave {len(found)} answers for {len(asked.packages)} packages")
         return tuple(_answer(package, each) for package, each in zip(asked.packages, found, strict=True))
 
-    def _load(self, policies: PolicySet, timeout: float) -> Question:
-        """Load a set unless the same process holds it already."""
-        if self._question is None or self._policies != policies or not self._worker.alive:
-            self._question = None
-            asked = question(policies)
-            self._worker.call("load", [list(each) for each in asked.files], timeout=timeout)
-            self._policies, self._question = policies, asked
-        return self._question
+    def _load(self, policies: PolicySet, deadline: float) -> None:
+        """Load a set, in each reading that it has, unless the same process holds it already."""
+        if self._questions and self._policies == policies and self._worker.alive:
+            return
+        self._questions = ()
+        asked = [question(policies)]
+        asked += [question(policies, other=True)] * any(file.other for file in policies.files)
+        for slot, each in enumerate(asked):
+            self._worker.call("load", [list(file) for file in each.files], slot, timeout=_left(deadline))
+        self._policies, self._questions = policies, tuple(asked)
 
     def close(self) -> None:
         """End its process."""
         self._worker.close()
+
+
+def _left(deadline: float) -> float:
+    return max(0.0, deadline - time.monotonic())
+
+
+def _agreed(package: Package, answer: Answer, other: Answer) -> Answer:
+    """Return an answer that is the same in both readings of the package's negations."""
+    found = "; ".join(f"{what} is {one} or {two}" for what, one, two in compare(answer, other) if one != two)
+    if not found:
+        return answer
+    return failed(
+        package,
+        f"it negates a call or comparison of an absent value, which engines read differently, so that {found}; "
+        "next: give it a rule of its own and negate that, or ask for the value first",
+    )
 
 
 def _answer(package: Package, found: Mapping[str, Any]) -> Answer:

@@ -43,8 +43,13 @@ class Question:
     clock: bool
 
 
-def question(policies: PolicySet) -> Question:
-    """Write the entry module of a policy set."""
+def question(policies: PolicySet, *, other: bool = False) -> Question:
+    """Write the entry module of a policy set.
+
+    Args:
+        policies: the set.
+        other: whether to take files in opa's reading of negations, where that may differ.
+    """
     packages = tuple(package for package in policies.packages if package.decides)
     clock = any(builtins.CLOCK.rpartition(".")[2] in file.text for file in policies.files)
     lines = [f"package {ENTRY}", ""]
@@ -52,7 +57,10 @@ def question(policies: PolicySet) -> Question:
         lines += [f"answer_{index} := {_asked(package)}", ""]
         pinned = f" with {builtins.CLOCK} as data.{ENTRY}_moment" if clock else ""
         lines += [f"said_{index} := x if x := answer_{index}{pinned}", ""]
-    files = [(_LOGICAL, "\n".join(lines)), *((file.logical, file.text) for file in policies.files)]
+    files = [
+        (_LOGICAL, "\n".join(lines)),
+        *((file.logical, (other and file.other) or file.text) for file in policies.files),
+    ]
     rules = tuple(f"data.{ENTRY}.said_{index}" for index in range(len(packages)))
     return Question(tuple(files), rules, packages, clock)
 

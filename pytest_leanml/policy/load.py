@@ -74,7 +74,7 @@ def load_policies(paths: Sequence[Path], *, shipped: Sequence[str], root: Path) 
     _check_idle(packages, modules, useful)
     if not any(package.decides for package in packages):
         raise PolicyError("no policy decides", "at least one package with `allow` or `deny`", "add one, or name it")
-    return PolicySet(files, packages)
+    return PolicySet(tuple(_with_reading(module) for module in modules), packages)
 
 
 def policy_digest(policies: PolicySet, data: Mapping[str, Any]) -> str:
@@ -212,6 +212,11 @@ def _check_reserved(modules: Sequence[Module]) -> None:
                 file=module.file.logical,
                 line=module.line,
             )
+
+
+def _with_reading(module: Module) -> PolicyFile:
+    """Keep both readings of a project's own file; the shipped ones are tested to give one answer in both engines."""
+    return module.file if module.file.logical.startswith(SHIPPED) else replace(module.file, other=module.other)
 
 
 def _used(modules: Sequence[Module]) -> set[str]:

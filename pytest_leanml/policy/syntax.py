@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from pytest_leanml.policy.negation import other_reading
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -88,6 +90,7 @@ class Module:
         line: 1-based line of its package clause.
         imports: in order.
         rules: in order.
+        other: the text in opa's reading of negations, None where both engines read it alike.
     """
 
     file: PolicyFile
@@ -95,6 +98,7 @@ class Module:
     line: int
     imports: tuple[Import, ...]
     rules: tuple[Rule, ...]
+    other: str | None
 
     @property
     def name(self) -> str:
@@ -118,6 +122,7 @@ def read_module(file: PolicyFile, tree: str) -> Module:
         package["span"]["line"],
         tuple(_import(each, text) for each in ast["imports"]),
         tuple(_rule(each, text) for each in ast["rules"]),
+        other_reading(file.text, ast["rules"]),
     )
 
 

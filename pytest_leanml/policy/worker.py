@@ -29,8 +29,8 @@ class Session:
     """One engine, and what is loaded into it."""
 
     def __init__(self) -> None:
-        self._engine = regorus.Engine()
-        self._data: str | None = None
+        self._engines: dict[int, regorus.Engine] = {}
+        self._data: dict[int, str] = {}
 
     def parse(self, files: list[list[str]]) -> list[dict[str, str]]:
         """Return for each [name, text] its syntax tree as JSON text, or the parser's error and whether it is v0."""
@@ -45,27 +45,30 @@ class Session:
             old = "keyword" in str(error) and _parses_as_v0(name, text)
             return {"error": str(error), "v0": "yes" if old else ""}
 
-    def load(self, files: list[list[str]]) -> list[str]:
-        """Replace what is loaded by these [name, text]; returns their packages."""
-        self._engine, self._data = _quiet(), None
-        return [self._engine.add_policy(name, text) for name, text in files]
+    def load(self, files: list[list[str]], slot: int = 0) -> list[str]:
+        """Replace what is loaded in a slot by these [name, text]; returns their packages."""
+        engine = self._engines[slot] = _quiet()
+        self._data.pop(slot, None)
+        return [engine.add_policy(name, text) for name, text in files]
 
-    def evaluate(self, document: str, data: str, rules: list[str]) -> list[dict[str, Any]]:
+    def evaluate(self, document: str, data: str, rules: list[str], slot: int = 0) -> list[dict[str, Any]]:
         """Return for each rule ``{"value": ...}``, ``{}`` where it is undefined, or ``{"error": ...}``."""
+        engine = self._engines[slot]
         # New data make the engine analyse every policy again, which takes longer than asking them.
-        if data != self._data:
-            self._engine.clear_data()
-            self._engine.add_data_json(data)
-            self._data = data
-        self._engine.set_input_json(document)
-        return [self._value(rule) for rule in rules]
+        if data != self._data.get(slot):
+            engine.clear_data()
+            engine.add_data_json(data)
+            self._data[slot] = data
+        engine.set_input_json(document)
+        return [_value(engine, rule) for rule in rules]
 
-    def _value(self, rule: str) -> dict[str, Any]:
-        try:
-            value = json.loads(self._engine.eval_rule_as_json(rule))
-        except (RuntimeError, ValueError) as error:
-            return {"error": str(error)}
-        return {} if value == UNDEFINED else {"value": value}
+
+def _value(engine: regorus.Engine, rule: str) -> dict[str, Any]:
+    try:
+        value = json.loads(engine.eval_rule_as_json(rule))
+    except (RuntimeError, ValueError) as error:
+        return {"error": str(error)}
+    return {} if value == UNDEFINED else {"value": value}
 
 
 def _quiet() -> regorus.Engine:
