@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -72,16 +74,35 @@ def aliases(root):
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory):
+def once(tmp_path_factory):
+    """Return a function that makes a folder once for all xdist workers of this session."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def make(name, build):
+        folder, done = base / name, base / f"{name}.done"
+        with (base / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                build(folder)
+                done.touch()
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def prepared(once):
     """Return a function that runs an example's prepare.py, once for each example."""
-    made = {}
 
     def prepare(name):
-        if name not in made:
-            made[name] = tmp_path_factory.mktemp(name) / "project"
-            command = [sys.executable, EXAMPLES / name / "prepare.py", made[name]]
-            subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
-        return made[name]
+        def build(folder):
+            command = [sys.executable, EXAMPLES / name / "prepare.py", folder]
+            subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+
+        return once(f"example-{name}", build)
 
     return prepare
 
@@ -100,7 +121,7 @@ def tell(prepared, tmp_path):
             _change(root / path, change)
         before = aliases(root)
         command = [sys.executable, "-m", "pytest", "--model-gate", *story.get("args", []), *args]
-        ended = subprocess.run(command, cwd=root, check=False, capture_output=True, text=True, timeout=120)
+        ended = subprocess.run(command, cwd=root, check=False, capture_output=True, text=True, timeout=300)
         return Ended(root, ended.returncode, ended.stdout + ended.stderr, before)
 
     return run

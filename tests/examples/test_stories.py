@@ -25,11 +25,5 @@ def test_story(tell, story):
     moved = {story["moves"]: int(decision["subject"]["version"])} if "moves" in story else {}
     assert ended.aliases == {**ended.before, **moved}
     assert "Traceback" not in ended.text
-
-
-def test_a_reason_of_no_skill_names_no_limit_that_is_kept(tell):
-    story = next(each for each in STORIES if each["id"] == "mortgage-majority-class")
-
-    reasons = tell(story).decision["reasons"]
-
-    assert [(reason["measured"] > 0.85, reason["limit"]) for reason in reasons] == [(True, None), (True, None)]
+    # A limit that is kept, such as accuracy's here, is no part of the reason.
+    assert {each["limit"] for each in decision["reasons"] if each["rule"].startswith("no_skill.")} <= {None}
