@@ -283,24 +283,21 @@ def _ask_again(files: Files, config: Config, policies: Sequence[Path] | None, pr
     verdict = judge_answers(
         asked.answers, config.policy.shadow, asked.deciding, rules.data["thresholds"], files.evidence
     )
-    reasons = [
-        *asked.problems,
-        *(each.message for each in (*verdict.reasons, *rules.expired)),
-        *_checks(files.evidence, config, rules, environment),
-    ]
-    if reasons:
-        raise RefusedError(f"asked again, it is a DENY: {reasons[0]}", todo="run the gate again", file=files.path)
+    reasons = [*asked.problems, *(each.message for each in (*verdict.reasons, *rules.expired))]
+    # Evidence with problems has not the shape that the rest relies on.
+    for reason in reasons or _checks(files.evidence, config, rules, environment):
+        raise RefusedError(f"asked again, it is a DENY: {reason}", todo="run the gate again", file=files.path)
 
 
 def _engine_name(files: Files) -> EngineName:
     name = _part(files.decision, "engine").get("name")
-    if name not in set(EngineName):
+    if name not in tuple(EngineName):
         raise RefusedError(f"its engine is {name!r}", f"one of {', '.join(EngineName)}", file=files.path)
     return EngineName(name)
 
 
 def _checks(evidence: Mapping[str, Any], config: Config, rules: Rules, environment: str) -> Iterator[str]:
-    """Yield what the evidence itself says against an ALLOW: its schema has been checked by now.
+    """Yield what the evidence itself says against an ALLOW; its schema has been checked by now.
 
     The judge knows more (the ledger, the child's end). This much of its rules G1 and G4 can be told from the document.
     """
@@ -321,10 +318,18 @@ def _checks(evidence: Mapping[str, Any], config: Config, rules: Rules, environme
 def _excused(check: Mapping[str, Any], evidence: Mapping[str, Any], rules: Rules) -> bool:
     if check["outcome"] == Outcome.PASSED:
         return True
-    if check["outcome"] == Outcome.INCONCLUSIVE:
-        first = bool(rules.data["first_release"]) and not _part(evidence, "champion")
-        return first and check["kind"] == "comparison"
-    if check["outcome"] != Outcome.FAILED:
+    first = bool(rules.data["first_release"]) and not _part(evidence, "champion")
+    if check["outcome"] == Outcome.INCONCLUSIVE and check["kind"] == "comparison" and first:
+        return True
+    if check["outcome"] not in {Outcome.FAILED, Outcome.INCONCLUSIVE} or not _missed(check, evidence):
         return False
     names = (f"limits.{check['id']}", f"limits.{check['id'].partition('[')[0]}")
     return check["severity"] == Severity.WARNING or any(name in rules.waived for name in names)
+
+
+def _missed(check: Mapping[str, Any], evidence: Mapping[str, Any]) -> bool:
+    """Whether it missed a limit: only that can be excused, not that there was nothing to measure."""
+    measurements = _part(evidence, "measurements")
+    found = (measurements[name] for name in check["measurements"] if name in measurements)
+    compared = (one for each in found for one in (each.get("comparisons") or [each]))
+    return any(one.get("check") == check["id"] and one.get("passed") is False for one in compared)
