@@ -16,7 +16,7 @@ from pytest_leanml.policy.verdicts import judge_answers
 from pytest_leanml.vocabulary import Outcome, Severity, Verdict, covers, is_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pytest_leanml.evidence.document import Evidence
     from pytest_leanml.evidence.ledger import Ledger, ProcessLedger
@@ -145,12 +145,13 @@ def judge(  # noqa: PLR0913 - one argument for each thing that is judged
         *_changed(manifest.snapshot, after),
         *_fates(child, ledger),
     ]
-    used = tuple(_used(manifest, ledger, evidence.document.get("subject", {})))
+    used = tuple(_used(manifest, ledger, evidence.document))
     reasons += [each for each in used if each.severity is Severity.ERROR]
     verdict = Verdict.DENY if reasons else Verdict.ALLOW
     status = _status(verdict, child, undecided=bool(undecided) or policy.undecided)
     warnings = (
         *(_warning(each) for each in excused if each.excused == "severity"),
+        *_toothless(evidence.checks),
         *policy.warnings,
         *(each for each in used if each.severity is Severity.WARNING),
     )
@@ -298,25 +299,39 @@ def _contradictions(ledger: Ledger, evidence: Evidence) -> Iterator[Reason]:
     """G6: one value per name, and measurements come from checks."""
     for conflict in evidence.conflicts:
         yield Reason("G6.conflict", conflict)
-    for process in ledger.running:
-        for item in process.items.values():
-            if item.check is None and item.measurements:
-                yield Reason(
-                    "G6.no_check",
-                    f"{item.nodeid} recorded {item.measurements[0].id} and is no check; next: ask for the measuring "
-                    "fixture in its arguments, or give it a marker",
-                )
+    checks = {each.nodeid for each in evidence.checks}
+    recorded = [
+        (item.nodeid, item.measurements[0].id)
+        for process in ledger.running
+        for item in process.items.values()
+        if item.check is None and item.measurements
+    ]
+    for nodeid, name in [*recorded, *((nodeid, path) for nodeid, path, _ in ledger.facts if nodeid not in checks)]:
+        yield Reason(
+            "G6.no_check",
+            f"{nodeid} recorded {name} and is no check; next: ask for the measuring fixture in its arguments, or give "
+            "it a marker",
+        )
 
 
-def _used(manifest: Manifest, ledger: Ledger, subject: Mapping[str, Any]) -> Iterator[Reason]:
-    """G10: what was measured on is what was snapshotted; a project's own fixture is its own affair."""
+def _used(manifest: Manifest, ledger: Ledger, document: Mapping[str, Any]) -> Iterator[Reason]:
+    """G10: what was measured on is what was snapshotted; a project's own fixture is its own affair, and told."""
     for event in ledger.data:
-        before = manifest.snapshot.get(f"the {event['name']} data")
-        if event.get("origin") != "fixture" and before is not None and event.get("digest") != before:
-            yield Reason("G10.changed", f"the {event['name']} data that was read is not the one that was there first")
+        name = event["name"]
+        before = manifest.snapshot.get(f"the {name} data")
+        if before is None or event.get("digest") == before:
+            continue
+        if event.get("origin") == "fixture":
+            message = f"a `{name}_data` fixture of the project was judged on, not the file that leanml.yaml names"
+            yield Reason("G10.data", message, Severity.WARNING)
+        else:
+            yield Reason("G10.changed", f"the {name} data that was read is not the one that was there first")
+    subject, champion = document.get("subject", {}), document.get("champion", {})
     for event in ledger.models:
         if event.get("role") == "candidate" and subject and event.get("digest") != subject.get("digest"):
             yield _other_model(event, subject)
+        if event.get("role") == "champion" and event.get("digest") != champion.get("digest"):
+            yield _other_champion(event, champion.get("uri"))
 
 
 def _other_model(event: Mapping[str, Any], subject: Mapping[str, Any]) -> Reason:
@@ -331,6 +346,15 @@ def _other_model(event: Mapping[str, Any], subject: Mapping[str, Any]) -> Reason
     return Reason("G10.candidate", f"the model that was judged is not {uri} as it was there first")
 
 
+def _other_champion(event: Mapping[str, Any], uri: str | None) -> Reason:
+    """A model that is easier to beat than the champion would make any candidate look good."""
+    named = uri or "the champion, which the gate has not found"
+    if event.get("origin") == "fixture":
+        message = f"a `champion` fixture of the project was compared with; next: see that it is {named}"
+        return Reason("G10.champion", message, Severity.WARNING)
+    return Reason("G10.champion", f"the model that was compared with is not {named} as it was there first")
+
+
 def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Reason]:
     """G10: what was fixed first is unchanged."""
     for name in sorted({*before, *after}):
@@ -339,6 +363,16 @@ def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Re
                 "G10.changed",
                 f"{name} changed while the tests ran: {before.get(name, 'absent')} became {after.get(name, 'absent')}",
             )
+
+
+def _toothless(checks: Sequence[CheckSummary]) -> Iterator[Reason]:
+    """A gate that can deny for no missed limit looks like one whose limits all hold."""
+    if checks and all(each.info.severity == Severity.WARNING for each in checks):
+        message = (
+            "every check is of severity warning, so that no missed limit denies; next: leave `severity: error` to those "
+            "that must hold"
+        )
+        yield Reason("G1.warnings_only", message, Severity.WARNING)
 
 
 def _warning(summary: CheckSummary) -> Reason:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ BY_KIND = {
 }
 BY_NAME = ("approval", "model_approval", "streak")
 SHIPPED = (*ALWAYS, *BY_KIND.values(), *BY_NAME)
+_GATE = re.compile(r"\bgate\b")
 
 # What of ``data.leanml`` the policy digest covers: the limits in force and the waivers, nothing of the candidate, so that
 # the digest that one decision shows can be pinned for the next.
@@ -175,9 +177,15 @@ def _not_pinned(rules: Rules, digest: str) -> Iterator[str]:
 
 
 def select(policies: PolicySet, shipped: Iterable[str]) -> PolicySet:
-    """Leave out the shipped packages that are not in use."""
+    """Leave out the shipped packages that are not in use.
+
+    Where the project's own policies speak of `gate`, every shipped file stays, though only those in use are asked: a
+    rule that reads the `deny` of a package that is gone would never fire.
+    """
     names = set(shipped)
-    kept = tuple(f for f in policies.files if not f.logical.startswith("leanml:") or _shipped_name(f.logical) in names)
+    own = {file.logical for file in policies.files if not file.logical.startswith("leanml:")}
+    read = any(file.logical in own and _GATE.search(file.text) for file in policies.files)
+    kept = tuple(f for f in policies.files if read or f.logical in own or _shipped_name(f.logical) in names)
     packages = tuple(
         p for p in policies.packages if not _is_shipped(p.name, policies) or p.name.removeprefix("gate.") in names
     )
@@ -202,7 +210,10 @@ def _in_use(rules: Rules, document: Mapping[str, Any]) -> set[str]:
 
 
 def _others_decide(policies: PolicySet, used: Sequence[str]) -> bool:
-    standard = {f"gate.{name}" for name in (*ALWAYS, *BY_KIND.values()) if name not in used}
+    # `limits` is what asks whether others decide, and a comparison decides nothing in a first release: naming them
+    # under `use` makes neither of them another judge.
+    named = set(used) - {*ALWAYS, "comparison"}
+    standard = {f"gate.{name}" for name in (*ALWAYS, *BY_KIND.values()) if name not in named}
     return any(package.decides and package.name not in standard for package in policies.packages)
 
 

@@ -67,7 +67,8 @@ def find_subjects(  # noqa: PLR0913 - what decides which models they are
         uri = str(predictions)
     judged = registry.fetch(str(uri), into / "candidate", predictions=predictions)
     promotable = judged.version is not None and judged.name == name
-    if name is None or not (promotable or compares or champion or model.champion):
+    # A first release that is declared is looked up even where nothing can be promoted: it excuses comparisons.
+    if name is None or not (promotable or compares or champion or model.champion or model.first_release):
         return Subjects(judged, registry=registry)
     version = registry.version_of_alias(name, environment.alias)
     pinned = f"models:/{name}/{version}" if version else None

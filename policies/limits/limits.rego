@@ -212,8 +212,7 @@ champion_given if evidence.champion.digest != null
 declared contains id if {
 	is_object(settings.thresholds)
 	some id, _ in settings.thresholds
-	not startswith(id, "history.")
-	id != "fairness.group_size"
+	not id in {"history.streak", "fairness.group_size"}
 }
 
 # A usable limit, open where it says nothing.

@@ -177,6 +177,14 @@ def _checked(config: Config) -> Config:
             raise config.fault(
                 ("environments", name), "the package streak is used without a streak", "streak: {count: 3}"
             )
+        twin = next((other for other in names if names[other].alias.casefold() == each.alias.casefold()), name)
+        if twin != name:
+            raise config.fault(
+                ("environments", name, "alias"),
+                f"the alias {each.alias}, which is also that of {twin}",
+                "an alias of each environment's own, since the laxer of two would promote for both",
+                "rename one of them",
+            )
         if each.streak and not used:
             raise config.fault(route, "a streak that nothing demands", "use: [streak]", "add it, or remove the streak")
     return config

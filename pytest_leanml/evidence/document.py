@@ -10,7 +10,7 @@ from pytest_leanml.evidence.outcomes import CheckSummary, latest, summarise
 from pytest_leanml.vocabulary import Outcome, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from pytest_leanml.evidence.ledger import CheckInfo, Ledger
     from pytest_leanml.evidence.records import Comparison, MeasurementRecord
@@ -142,15 +142,15 @@ def _section(record: MeasurementRecord) -> Mapping[str, Any]:
     return {"metrics": {record.id: record.value}} if record.user else record.section
 
 
-def _merge(target: dict[str, Any], source: Mapping[str, Any], name: str) -> list[str]:
+def _merge(target: dict[str, Any], source: Mapping[str, Any], name: str, section: str | None = None) -> list[str]:
     """Merge nested mappings; a leaf that is already there with another value is a conflict."""
     conflicts: list[str] = []
     for key, value in source.items():
         known = target.get(key)
         if isinstance(value, dict) and isinstance(known, dict):
-            conflicts += _merge(known, value, name)
+            conflicts += _merge(known, value, name, section or key)
         elif key in target and known != value:
-            if key in _WORST_OF and isinstance(known, float) and isinstance(value, float):
+            if section == "bias" and key in _WORST_OF and isinstance(known, float) and isinstance(value, float):
                 target[key] = _WORST_OF[key](known, value)
             else:
                 conflicts.append(f"{name} sets {key} to {value!r}, which is already {known!r}")
@@ -159,12 +159,17 @@ def _merge(target: dict[str, Any], source: Mapping[str, Any], name: str) -> list
     return conflicts
 
 
+def _larger(one: float, other: float) -> float:
+    """Return the larger gap: one that a project states as a fact may have a sign."""
+    return max(one, other, key=abs)
+
+
 # Over several sensitive attributes the flat name shows the worst.
-_WORST_OF = {
-    "demographic_parity": max,
+_WORST_OF: Mapping[str, Callable[[float, float], float]] = {
+    "demographic_parity": _larger,
     "demographic_parity_ratio": min,
-    "demographic_parity_deviation": max,
-    "equalized_odds": max,
+    "demographic_parity_deviation": _larger,
+    "equalized_odds": _larger,
 }
 
 

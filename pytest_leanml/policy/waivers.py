@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
+from unicodedata import normalize
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -120,9 +121,14 @@ def _fault(waiver: Waiver, evaluated_at: datetime, longest: timedelta) -> str | 
         return f"{shown} ended on {waiver.expires}; next: mend the model, or ask for a new one and remove this"
     if end - evaluated_at > longest:
         return f"{shown} runs until {waiver.expires}, longer than {longest.days} days; next: give it an earlier end"
-    if waiver.approved_by.strip().casefold() == waiver.owner.strip().casefold():
+    if _person(waiver.approved_by) == _person(waiver.owner):
         return f"{shown} was approved by its own owner {waiver.owner}; next: let another person approve it"
     return None
+
+
+def _person(name: str) -> str:
+    """Return a name without what two spellings of one person differ in: case, spaces, the width of letters."""
+    return " ".join(normalize("NFKC", name).casefold().split())
 
 
 def _end_of(text: str) -> datetime | None:
