@@ -122,6 +122,8 @@ def outcome(decision: Decision, *, promoted: bool, status: int = 0) -> str:
     """
     alias = decision.alias.get("name")
     where = f" for {decision.environment}" if decision.environment else ""
+    if not decision.subject:
+        return "no model is named in leanml.yaml, so nothing can be promoted" if decision.verdict == "ALLOW" else "denied"
     if decision.verdict != "ALLOW":
         return f"{subject(decision)} is not promoted{where}; the registry is as it was"
     if promoted:
