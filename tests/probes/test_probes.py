@@ -17,6 +17,7 @@ and the rules that must be among the reasons. Keys of a probe (all optional but 
     verdict   in decision.json at the end: DENY (default), PENDING, ALLOW (controls), absent
     rules     each must be the rule of a reason
     says      texts that the output must contain
+    nightly   true: a near variant of another, run with LEANML_ALL_PROBES=1 only, so that the rest ends within minutes
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ class Probe:
     verdict: str = "DENY"
     rules: list[str] = field(default_factory=list)
     says: list[str] = field(default_factory=list)
+    nightly: bool = False
 
     @property
     def control(self) -> bool:
@@ -75,7 +77,9 @@ class Probe:
 
 def _probes() -> list[Probe]:
     paths = sorted(CASES.glob("*.yaml"))
-    return [Probe(family=path.stem, **plain) for path in paths for plain in yaml.safe_load(path.read_text("utf-8"))]
+    found = [Probe(family=path.stem, **plain) for path in paths for plain in yaml.safe_load(path.read_text("utf-8"))]
+    every = os.environ.get("LEANML_ALL_PROBES") == "1"
+    return [probe for probe in found if every or not probe.nightly]
 
 
 PROBES = _probes()
