@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # A number with more decimals than anybody reads, in a text; not the seconds of a time.
 _LONG = re.compile(r"(?<![\w.:])-?[0-9]+\.[0-9]{5,}(?:e-?[0-9]+)?(?![\w.:])")
+# Of what is counted in a unit, less than this is not worth its digits.
+_LEAST = 0.01
 # Units that no number is read with.
 _BARE = ("", "1")
 
@@ -50,9 +52,10 @@ def measured(record: Mapping[str, Any]) -> str:
     """Write value and unit, then interval and sample size where they say more than the value does."""
     unit, size = str(record.get("unit") or ""), record.get("sampleSize")
     plural = "" if record["value"] == 1 or unit.endswith("s") else "s"
-    value = number(record["value"]) + (f" {unit}{plural}" if unit not in _BARE else "")
+    named = f" {unit}{plural}" if unit not in _BARE else ""
+    value = number(record["value"]) + named
     if exact(record):
-        return value
+        return f"< {_LEAST:g}{named}" if named and 0 < record["value"] < _LEAST else value
     parts = [value, interval(record), f"n={size:,}" if size is not None else ""]
     return " ".join(part for part in parts if part)
 
@@ -123,7 +126,9 @@ def outcome(decision: Decision, *, promoted: bool, status: int = 0) -> str:
     alias = decision.alias.get("name")
     where = f" for {decision.environment}" if decision.environment else ""
     if not decision.subject:
-        return "no model is named in leanml.yaml, so nothing can be promoted" if decision.verdict == "ALLOW" else "denied"
+        return (
+            "no model is named in leanml.yaml, so nothing can be promoted" if decision.verdict == "ALLOW" else "denied"
+        )
     if decision.verdict != "ALLOW":
         return f"{subject(decision)} is not promoted{where}; the registry is as it was"
     if promoted:
