@@ -211,10 +211,12 @@ def test_a_shadowed_deny_does_not_hide_an_allow_rule_of_the_users_own():
     assert rules(judgement) == {"mine.allow"}
 
 
-def test_a_policys_reason_shows_measured_against_limit():
+@pytest.mark.parametrize(("value", "limit"), [(0.8, ">= 0.85"), (0.9, None)])
+def test_a_policys_reason_shows_what_was_measured_and_the_limit_it_missed(value, limit):
+    ledger = Ledger({"main": process(items=(item("quality.accuracy", declared=True, value=value), ITEMS[1]))})
     answer = replace(ALLOWING, allow=False, deny=(Violation("limits.quality.accuracy", "metrics.accuracy", "low"),))
-    (reason,) = decide(answers=(answer,)).reasons
-    assert (reason.check, reason.measured, reason.limit) == ("quality.accuracy", 0.9, ">= 0.85")
+    reason = next(r for r in decide(ledger, answers=(answer,)).reasons if r.rule == "limits.quality.accuracy")
+    assert (reason.check, reason.measured, reason.limit) == ("quality.accuracy", value, limit)
 
 
 def test_data_that_was_read_must_be_what_was_snapshotted():

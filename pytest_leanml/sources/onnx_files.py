@@ -29,6 +29,7 @@ DTYPES: Mapping[str, type] = {
     "tensor(bool)": np.bool_,
     "tensor(string)": np.object_,
 }
+OLDEST = (1, 24)  # before it, a model could name tensors outside of its folder, which no digest covers
 CLEAR = 1e-6  # how far a probability must lie above the others for its label to be told by it
 
 
@@ -99,7 +100,7 @@ def load_onnx(  # noqa: PLR0913 - one for each thing a model file leaves open
         folder: where tensors kept in other files may lie; None refuses them, since the digest does not cover them.
 
     Raises:
-        GateUsageError: ONNX Runtime is not installed.
+        GateUsageError: ONNX Runtime is not installed, or too old.
         SourceError: no ONNX model, or broken, or it points to files outside.
     """
     with tempfile.TemporaryDirectory(prefix="leanml-") as empty:
@@ -113,6 +114,7 @@ def _session(data: bytes, file: Path, folder: Path) -> Any:
     except ImportError as fault:
         todo = "python -m pip install 'pytest-leanml[onnx]'"
         raise GateUsageError("ONNX Runtime is not installed", "the package onnxruntime", todo, file=file) from fault
+    _check_version(onnxruntime.__version__, file)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # its C++ log goes straight to the terminal; what matters arrives as an exception
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
@@ -120,6 +122,18 @@ def _session(data: bytes, file: Path, folder: Path) -> Any:
         "this is no ONNX model", "a whole, self-contained ONNX file", "export it again", file=file, also=_faults()
     ):
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+
+
+def _check_version(version: str, file: Path) -> None:
+    """Refuse an ONNX Runtime that reads more than the digest covers."""
+    if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        raise GateUsageError(
+            f"ONNX Runtime {version} reads tensors outside of a model's folder",
+            f"{oldest} or newer",
+            "python -m pip install --upgrade 'pytest-leanml[onnx]'",
+            file=file,
+        )
 
 
 def _faults() -> tuple[type[Exception], ...]:

@@ -33,10 +33,11 @@ class Constant(mlflow.pyfunc.PythonModel):
         return ["late"] * len(model_input)
 
 req = {"pip_requirements": ["scikit-learn"]}
+safe = {**req, "serialization_format": "skops"}  # what MLflow does by itself since 3.14
 with mlflow.start_run():
     for name, info in {
-        "skops": mlflow.sklearn.log_model(model, name="skops", **req),
-        "signed": mlflow.sklearn.log_model(model, name="signed", input_example=rows.head(3), **req),
+        "skops": mlflow.sklearn.log_model(model, name="skops", **safe),
+        "signed": mlflow.sklearn.log_model(model, name="signed", input_example=rows.head(3), **safe),
         "cloudpickle": mlflow.sklearn.log_model(model, name="c", serialization_format="cloudpickle", **req),
         "pickle": mlflow.sklearn.log_model(model, name="p", serialization_format="pickle", **req),
         "onnx": mlflow.onnx.log_model(onnx.load(here / "model.onnx"), name="onnx", **req),

@@ -268,6 +268,13 @@ def test_an_operator_that_nobody_knows(tmp_path):
         load(model.SerializeToString(), tmp_path)
 
 
+@pytest.mark.parametrize("version", ["1.23.2", "1.9.0", "0.99"])
+def test_an_onnx_runtime_that_reads_other_folders_is_refused(tmp_path, monkeypatch, version):
+    monkeypatch.setattr("onnxruntime.__version__", version)
+    with pytest.raises(GateUsageError, match=rf"ONNX Runtime {version} reads tensors outside(.|\n)*1\.24 or newer"):
+        load(b"x", tmp_path)
+
+
 def test_without_onnx_runtime(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(GateUsageError, match=r"pytest-leanml\[onnx\]"):
