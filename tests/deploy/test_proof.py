@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 from copy import deepcopy
-from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_leanml.clock import stamp
 from pytest_leanml.config import load_config
 from pytest_leanml.deploy.proof import Action, RefusedError, prove
 from pytest_leanml.digest import digest_bytes
@@ -78,7 +76,7 @@ def test_what_the_gate_wrote_stands(papers):
     assert "belong together" in text
 
 
-LATER = stamp(datetime.now(UTC) + timedelta(hours=2))
+LATER = "2999-01-01T00:00:00Z"
 # Path in decision.json -> what stands there instead.
 FORGED = {
     "schema": ["leanml.decision/v2", None, 1],
@@ -269,18 +267,20 @@ def test_an_engine_without_an_answer_is_undecided(papers, monkeypatch):
     assert (error.status, "late" in str(error)) == (21, True)
 
 
-def _excused(papers, outcome, **check):
-    config = load_config(papers.root / "leanml.yaml")
-    evidence = deepcopy(papers.evidence)
-    evidence["checks"] = [{**each, "outcome": outcome, **check} for each in evidence["checks"]]
-    papers.write(deepcopy(papers.decision), evidence)
-    return config
-
-
 def test_a_check_of_severity_warning_may_miss_its_limit_and_nothing_else(papers):
-    _excused(papers, "failed", severity="warning")
+    evidence = deepcopy(papers.evidence)
+    evidence["checks"][0] |= {"outcome": "failed", "severity": "warning"}
+    papers.write(deepcopy(papers.decision), evidence)
+    assert papers.refused().status == 20  # nothing shows which limit it missed
+    missed = {"comparator": ">=", "threshold": 0.95, "passed": False, "check": "accuracy"}
+    evidence["measurements"]["accuracy"]["comparisons"] = [missed]
+    papers.write(deepcopy(papers.decision), evidence)
     papers.prove()
-    _excused(papers, "error", severity="warning")
+    evidence["checks"][0]["severity"] = "error"
+    papers.write(deepcopy(papers.decision), evidence)
+    assert papers.refused().status == 20
+    evidence["checks"][0] |= {"outcome": "error", "severity": "warning"}
+    papers.write(deepcopy(papers.decision), evidence)
     assert papers.refused().status == 20
 
 
