@@ -72,6 +72,9 @@ def _settings(item: pytest.Item, mark: pytest.Mark | None) -> Mapping[str, Any]:
     if mark.args or unknown:
         wrong = f"positional {mark.args!r}" if mark.args else f"{unknown[0]!r}"
         raise pytest.UsageError(f"{item.nodeid}: {mark.name} was given {wrong}; expected: id=, owner= and severity=")
+    owner = mark.kwargs.get("owner")
+    if owner is not None and type(owner) is not str:
+        raise pytest.UsageError(f"{item.nodeid}: owner is {owner!r}; expected: text")
     if severity not in tuple(Severity):
         raise pytest.UsageError(f"{item.nodeid}: severity is {severity!r}; expected: 'error' or 'warning'")
     return mark.kwargs
@@ -102,12 +105,12 @@ class LeanmlModule(pytest.Module):
         """
         from pytest_leanml.config import check_specs, environment_of, load_config
 
-        options = options_of(self.config)
         try:
+            options = options_of(self.config)
             config = load_config(self.path)
             environment, _ = environment_of(config, options.environment, environment_variable())
             specs = check_specs(config, environment)
-        except LeanmlError as error:
+        except (LeanmlError, pytest.UsageError) as error:
             raise self.CollectError(str(error)) from None
         for spec in specs:
             yield DeclaredCheck.from_parent(self, name=spec.id, callobj=_function(spec), spec=spec)

@@ -384,8 +384,9 @@ def _waived(excused: Iterable[CheckSummary], manifest: Manifest) -> Iterator[Wai
     for each in excused:
         if each.excused != "waiver":
             continue
-        rule = f"limits.{each.info.id.partition('[')[0]}"
-        waiver = manifest.waived.get(rule) or manifest.waived.get(f"limits.{each.info.id}") or {}
+        rules = (f"limits.{each.info.id}", f"limits.{each.info.id.partition('[')[0]}")
+        rule = next((each for each in rules if each in manifest.waived), rules[0])
+        waiver = manifest.waived.get(rule, {})
         yield WaivedReason(
             rule,
             each.problem or "missed a limit",

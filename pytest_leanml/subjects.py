@@ -12,6 +12,7 @@ from pytest_leanml.registry import Registry
 
 if TYPE_CHECKING:
     from pytest_leanml.config import Config, Environment
+    from pytest_leanml.config.models import Model
     from pytest_leanml.registry.refs import ModelRef
 
 
@@ -67,8 +68,8 @@ def find_subjects(  # noqa: PLR0913 - what decides which models they are
         uri = str(predictions)
     judged = registry.fetch(str(uri), into / "candidate", predictions=predictions)
     promotable = judged.version is not None and judged.name == name
-    # A first release that is declared is looked up even where nothing can be promoted: it excuses comparisons.
-    if name is None or not (promotable or compares or champion or model.champion or model.first_release):
+    if name is None or not (promotable or compares or champion or model.champion):
+        _check_declared_first(model, environment.alias, registry)
         return Subjects(judged, registry=registry)
     version = registry.version_of_alias(name, environment.alias)
     pinned = f"models:/{name}/{version}" if version else None
@@ -84,6 +85,18 @@ def _without_name(candidate: str | None, champion: str | None, into: Path) -> Su
     registry = Registry(None, root=Path.cwd())
     best = registry.fetch(champion, into / "champion") if champion else None
     return Subjects(registry.fetch(candidate, into / "candidate"), best, registry=registry)
+
+
+def _check_declared_first(model: Model, alias: str, registry: Registry) -> None:
+    """A first release that is declared excuses comparisons, even where nothing can be promoted."""
+    if not model.first_release or model.name is None:
+        return
+    try:
+        version = registry.version_of_alias(model.name, alias)
+    except GateUsageError:  # no registry, so no champion in it
+        return
+    known = f"models:/{model.name}/{version}" if version else None
+    _check_first_release(first=True, known=known, name=model.name, alias=alias)
 
 
 def _check_first_release(*, first: bool, known: str | None, name: str, alias: str) -> None:

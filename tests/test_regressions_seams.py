@@ -7,15 +7,27 @@ from datetime import UTC, datetime
 import pytest
 
 from pytest_leanml.config import load_config
+from pytest_leanml.deploy.proof import _excused
 from pytest_leanml.errors import ConfigError
 from pytest_leanml.evidence.document import EvidenceContext, build_evidence
-from pytest_leanml.evidence.ledger import CheckInfo, ItemLedger, Ledger, Phase, ProcessLedger, ReportSeen
+from pytest_leanml.evidence.ledger import (
+    CheckInfo,
+    ItemLedger,
+    Ledger,
+    LedgerWriter,
+    Phase,
+    ProcessLedger,
+    ReportSeen,
+    read_ledger,
+)
 from pytest_leanml.evidence.outcomes import PHASES
 from pytest_leanml.evidence.records import Comparison, MeasurementRecord
 from pytest_leanml.judge import ChildEnd, Manifest, judge
 from pytest_leanml.policy.answers import Answer
 from pytest_leanml.policy.embedded import EmbeddedEngine
+from pytest_leanml.policy.waivers import live_waivers
 from pytest_leanml.rules import ask, find_rules
+from pytest_leanml.strict import dump_json
 from pytest_leanml.vocabulary import Severity, Verdict
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -151,3 +163,58 @@ def test_two_environments_cannot_move_one_alias(tmp_path):
     with pytest.raises(ConfigError, match="which is also that of") as found:
         load_config(path)
     assert found.value.key == "environments.production.alias"
+
+
+def test_a_check_id_waives_its_limit_and_not_that_there_is_no_skill(tmp_path):
+    (tmp_path / "waivers.yaml").write_text(
+        "- {rule: quality.accuracy, model: flights, environment: production, reason: new gate, owner: Ann Lee, "
+        "ticket: T-1, approved_by: Bob, expires: '2026-12-01'}\n"
+    )
+    (tmp_path / "leanml.yaml").write_text("version: 1\nmodel: flights\npolicy: {waivers: waivers.yaml}\n")
+    packages = ["gate.limits", "gate.no_skill", "gate.model_approval"]
+    config = load_config(tmp_path / "leanml.yaml")
+    found = live_waivers(config, "production", evaluated_at=NOW, packages=packages)
+    assert set(found.live) == {"quality.accuracy", "limits.quality.accuracy", "model_approval.quality.accuracy"}
+    text = (tmp_path / "waivers.yaml").read_text()
+    (tmp_path / "waivers.yaml").write_text(text.replace("Bob", "ann  Ｌee"))  # noqa: RUF001 - a wide L
+    found = live_waivers(config, "production", evaluated_at=NOW, packages=packages)
+    assert not found.live
+    assert "its own owner" in found.expired[0].message
+
+
+def test_half_a_character_costs_neither_line_nor_status(tmp_path):
+    writer = LedgerWriter(tmp_path, "main")
+    for name in ("a\udc80", "a\udc81"):
+        writer.write("collected", nodeid=name)
+        writer.write("check", nodeid=name, check={"id": "x", "kind": "custom", "owner": "\ud800"})
+    seen = read_ledger(tmp_path)
+    assert len(seen.processes["main"].items) == 2
+    dump_json(evidence(seen).document)
+
+
+def test_an_owner_is_text(pytester):
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.quality_check(owner=object())
+        def test_accuracy(evidence):
+            assert evidence.record("accuracy", 0.9) > 0.8
+        """
+    )
+    ended = pytester.runpytest_subprocess("--model-gate", "-p", "no:randomly")
+    assert ended.ret == 4
+    assert "expected: text" in ended.stdout.str() + ended.stderr.str()
+
+
+@pytest.mark.parametrize(
+    ("passed", "severity", "stands"), [(False, "warning", True), (False, "error", False), (True, "warning", False)]
+)
+def test_deploy_excuses_a_limit_not_proven_as_the_judge_does(tmp_path, passed, severity, stands):
+    (tmp_path / "leanml.yaml").write_text("version: 1\n")
+    config = load_config(tmp_path / "leanml.yaml")
+    rules = find_rules(config, "production", None, own=(), root=tmp_path, evaluated_at=NOW, subject_digest="")
+    shown = {"id": "mine", "kind": "quality", "outcome": "inconclusive", "severity": severity, "measurements": ["mine"]}
+    measured = {"mine": {"check": "mine", "comparator": ">=", "threshold": 0.9, "passed": passed}}
+    assert _excused(shown, {"measurements": measured}, rules) is stands
+    assert not _excused(shown, {"measurements": {}}, rules)

@@ -20,6 +20,7 @@ FactSink = Callable[[str, Any], None]
 # What the gate itself knows better is not for a test to say: subject, approval, history, environment, measurements.
 FACTS = ("training_date", "training", "bias", "baseline", "drift", "comparison", "lineage", "budget")
 _TEXT_LIMIT = 1000
+_DEPTH = 8
 
 
 class EvidenceRecorder:
@@ -94,10 +95,10 @@ class EvidenceRecorder:
             MeasurementError: another path, or another type of value.
         """
         keys = path.split(".") if isinstance(path, str) else []
-        if not keys or keys[0] not in FACTS or not all(is_id(key) for key in keys):
+        if not keys or keys[0] not in FACTS or len(keys) > _DEPTH or not all(is_id(key) for key in keys):
             raise MeasurementError(
                 f"evidence.fact({path!r}, ...)",
-                f"a dotted path that begins with {', '.join(FACTS)}",
+                f"a dotted path of at most {_DEPTH} parts that begins with {', '.join(FACTS)}",
                 "record a number of your own with `evidence.record`",
             )
         self._fact(path, _text(value, path) if isinstance(value, str) else finite(value, path))

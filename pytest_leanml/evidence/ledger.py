@@ -36,8 +36,9 @@ class LedgerWriter:
         """Append one event; NaN and Infinity raise ValueError."""
         if os.getpid() != self._pid:
             return
-        line = dumps({"event": event, **fields}, allow_nan=False) + "\n"
-        os.write(self._descriptor, line.encode("ascii"))
+        line = dumps({"event": event, **fields}, allow_nan=False, ensure_ascii=False) + "\n"
+        # Half a character (a lone surrogate, in a test's message or a file's name) is no JSON for anybody else.
+        os.write(self._descriptor, line.encode("utf-8", "xmlcharrefreplace"))
 
 
 @dataclass(frozen=True, slots=True)

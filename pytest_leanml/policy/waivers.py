@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pytest_leanml.config import Config
 
 MAX_BYTES = 256 * 2**10
+# A check's id waives its limit. That a model has no skill at all is another matter, to be waived by its own rule id.
+_SKILL = "no_skill"
 
 
 def _rule_id(text: str) -> str:
@@ -44,7 +46,7 @@ class Waiver(BaseModel):
     """One waiver as written.
 
     Attributes:
-        rule: a rule id (``limits.quality.accuracy``), or a check's id, which covers it in every package.
+        rule: a rule id (``limits.quality.accuracy``), or a check's id, which covers its limit in every package.
         model: the model's registry name.
         environment: the environment's name.
         reason: why.
@@ -150,6 +152,8 @@ def _rules(rule: str, packages: Sequence[str]) -> Iterator[str]:
     yield rule
     for package in packages:
         short = package.removeprefix("gate.")
+        if short == _SKILL:
+            continue
         if not rule.startswith(f"{short}.{short}.") and f"{short}.{rule}" != rule:
             yield f"{short}.{rule}"
 
