@@ -37,12 +37,16 @@ class Allowance:
     """What may be excused in this run besides warnings.
 
     Attributes:
-        waived: check id -> why a live waiver covers its missed limit.
+        waived: check id, or a bare one that covers its ``[...]`` -> why a live waiver covers its missed limit.
         first_release: leanml.yaml declares a first release and the registry has no champion.
     """
 
     waived: Mapping[str, str] = field(default_factory=dict)
     first_release: bool = False
+
+    def waiver_of(self, check: str) -> str | None:
+        """Return why a live waiver covers the missed limit of a check; None where none does."""
+        return self.waived.get(check, self.waived.get(check.partition("[")[0]))
 
 
 def take(item: pytest.Item, record: MeasurementRecord) -> None:
@@ -95,8 +99,8 @@ def excuse(
         return None
     elif check.severity == Severity.WARNING:
         by, reason = "severity", "missed limit, severity warning"
-    elif check.id in allowed.waived:
-        by, reason = "waiver", f"waived: {allowed.waived[check.id]}"
+    elif (waiver := allowed.waiver_of(check.id)) is not None:
+        by, reason = "waiver", f"waived: {waiver}"
     else:
         return None
     report.outcome = "skipped"
@@ -122,7 +126,7 @@ def hide_our_frames(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
     Returns:
         Whether a frame of the project is left; without one the text alone should be shown.
     """
-    if not isinstance(excinfo.value, LeanmlError):
+    if not isinstance(excinfo.value, LeanmlError | pytest.UsageError):
         return True
     theirs = False
     for entry in excinfo.traceback:

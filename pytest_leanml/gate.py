@@ -16,6 +16,7 @@ from pytest_leanml.child import run_child
 from pytest_leanml.clock import new_run_id, now, stamp
 from pytest_leanml.decision import Decision, Reason
 from pytest_leanml.errors import GateUsageError, LeanmlError
+from pytest_leanml.nesting import gate_around
 from pytest_leanml.options import output_folder, read_options
 from pytest_leanml.recording import CONTEXT_FILE, record
 from pytest_leanml.strict import dump_json, write_whole
@@ -121,13 +122,16 @@ def in_process(config: pytest.Config, namespace: argparse.Namespace) -> None:
         options = _options(config, namespace)
         folder = stack.enter_context(_private_folder())
         run_id = config.stash[_RUN_ID]
+        stack.enter_context(gate_around(run_id, folder))
         conclusion = stack.enter_context(Conclusion.prepare(config, options, run_id, folder, (_PLUGIN_OBJECTS,)))
     except LeanmlError as error:
         stack.close()
         raise pytest.UsageError(str(error)) from None
     _write_context(folder, conclusion.snapshot)
     record(config, folder, None)
-    config.pluginmanager.register(_ShowAtEnd(conclusion, stack), "leanml-show")
+    show = _ShowAtEnd(conclusion, stack)
+    config.add_cleanup(show.abandon)
+    config.pluginmanager.register(show, "leanml-show")
 
 
 class _ShowAtEnd:
@@ -136,12 +140,19 @@ class _ShowAtEnd:
     def __init__(self, conclusion: Conclusion, stack: ExitStack) -> None:
         self._conclusion = conclusion
         self._stack = stack
+        self._concludes = False
+
+    def abandon(self) -> None:
+        """Leave nothing behind where pytest ends before its main loop: a conftest that cannot be imported."""
+        if not self._concludes:
+            self._stack.close()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_cmdline_main(self) -> Generator[None, int, int]:
         """Decide when everybody else is done."""
         from pytest_leanml.judge import ChildEnd
 
+        self._concludes = True
         with self._stack:
             status = yield
             return self._conclusion.conclude(ChildEnd(int(status)))
@@ -238,12 +249,9 @@ def _plain(ref: Any) -> dict[str, Any] | None:
 
 
 def _excused(snapshot: Snapshot) -> dict[str, str]:
-    """Return id -> reason of each check whose missed limit a live waiver excuses."""
-    excused = {}
-    for check in snapshot.manifest.declared:
-        waiver = snapshot.rules.waived.get(f"limits.{check}") or snapshot.rules.waived.get(
-            f"limits.{check.partition('[')[0]}"
-        )
-        if waiver:
-            excused[check] = str(waiver.get("reason", ""))
-    return excused
+    """Return id -> reason of what a live waiver of a limit covers; checks of test files are not known by name yet."""
+    return {
+        rule.removeprefix("limits."): str(waiver.get("reason", ""))
+        for rule, waiver in snapshot.rules.waived.items()
+        if rule.startswith("limits.")
+    }

@@ -100,7 +100,12 @@ def record(config: pytest.Config, folder: Path, worker: str | None) -> None:
 
 def _plan(plain: Mapping[str, Any]) -> Plan:
     return Plan(
-        config=Path(plain["config"]) if plain["config"] else None,
-        paths=tuple(map(Path, plain["paths"])),
-        policies=tuple(map(Path, plain["policies"])),
+        config=_absolute(plain["config"]) if plain["config"] else None,
+        paths=tuple(map(_absolute, plain["paths"])),
+        policies=tuple(map(_absolute, plain["policies"])),
     )
+
+
+def _absolute(path: str) -> Path:
+    """Write a path as pytest writes those of the files that it collects: without `..`, links kept."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
