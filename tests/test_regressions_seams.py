@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -218,3 +219,10 @@ def test_deploy_excuses_a_limit_not_proven_as_the_judge_does(tmp_path, passed, s
     measured = {"mine": {"check": "mine", "comparator": ">=", "threshold": 0.9, "passed": passed}}
     assert _excused(shown, {"measurements": measured}, rules) is stands
     assert not _excused(shown, {"measurements": {}}, rules)
+
+
+def test_two_tests_cannot_record_one_name():
+    twin = replace(check(), nodeid="test_mine.py::other", check=CheckInfo("other", "custom"))
+    (conflict,) = evidence(ledger(check(), twin)).conflicts
+    assert conflict.startswith("mine was recorded by test_mine.py::mine and by test_mine.py::other")
+    assert not evidence(ledger(check(), check("other"))).conflicts

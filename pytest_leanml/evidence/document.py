@@ -72,7 +72,7 @@ def build_evidence(context: EvidenceContext, ledger: Ledger, exit_status: int | 
     conflicts: list[str] = []
     document = _head(context)
     records = list(_all_records(ledger))
-    conflicts += _disagreements(records)
+    conflicts += [*_disagreements(records), *_recorded_again(ledger)]
     merged = latest(records)
     for record in merged:
         conflicts += _merge(document, _section(record), record.id)
@@ -136,6 +136,18 @@ def _disagreements(records: Iterable[MeasurementRecord]) -> list[str]:
         for name, found in sorted(values.items())
         if len(found) > 1
     ]
+
+
+def _recorded_again(ledger: Ledger) -> Iterator[str]:
+    """Name what two tests recorded under one name, be it the same number: its interval and its groups may differ."""
+    found: dict[str, set[str]] = {}
+    for process in ledger.running:
+        for item in process.items.values():
+            for name in {record.id for record in item.measurements if record.user and item.check is not None}:
+                found.setdefault(name, set()).add(item.nodeid)
+    for name, nodeids in sorted(found.items()):
+        if len(nodeids) > 1:
+            yield f"{name} was recorded by {' and by '.join(sorted(nodeids)[:2])}; one test for each name"
 
 
 def _section(record: MeasurementRecord) -> Mapping[str, Any]:
