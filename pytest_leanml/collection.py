@@ -240,11 +240,18 @@ def collect_file(path: Path, parent: pytest.Collector) -> pytest.File | None:
 
 def keep_checks(items: list[pytest.Item], config: pytest.Config) -> None:
     """Leave out what is neither a check nor a Rego test."""
-    kept = [item for item in items if check_of(item) is not None or isinstance(item, RegoItem)]
+    kept = [item for item in items if isinstance(item, RegoItem) or _may_be_check(item)]
     dropped = [item for item in items if item not in set(kept)]
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = kept
+
+
+def _may_be_check(item: pytest.Item) -> bool:
+    try:
+        return check_of(item) is not None
+    except pytest.UsageError:  # the recorder tells it
+        return True
 
 
 def shadowed_fixtures(session: pytest.Session) -> list[str]:

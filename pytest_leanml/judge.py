@@ -148,7 +148,7 @@ def judge(  # noqa: PLR0913 - one argument for each thing that is judged
     used = tuple(_used(manifest, ledger, evidence.document))
     reasons += [each for each in used if each.severity is Severity.ERROR]
     verdict = Verdict.DENY if reasons else Verdict.ALLOW
-    status = _status(verdict, child, undecided=bool(undecided) or policy.undecided)
+    status = _status(verdict, child, ledger, undecided=bool(undecided) or policy.undecided)
     warnings = (
         *(_warning(each) for each in excused if each.excused == "severity"),
         *_toothless(evidence.checks),
@@ -170,12 +170,14 @@ def _unique_waived(waived: Iterable[WaivedReason]) -> tuple[WaivedReason, ...]:
     return tuple(by_rule.values())
 
 
-def _status(verdict: Verdict, child: ChildEnd, *, undecided: bool) -> int:
+def _status(verdict: Verdict, child: ChildEnd, ledger: Ledger, *, undecided: bool) -> int:
     if child.signal is not None and not child.late:
         return 128 + child.signal
     if child.late:
         return ExitStatus.UNDECIDED
-    if child.status == ExitStatus.USAGE:
+    # Of what an xdist worker finds wrong the controller's status does not tell.
+    misused = any(fault == "usage" for process in ledger.processes.values() for fault, _ in process.faults)
+    if child.status == ExitStatus.USAGE or misused:
         return ExitStatus.USAGE
     if child.status != 0:
         return child.status if child.status in PYTEST_STATUSES else PYTEST_INTERNAL_ERROR

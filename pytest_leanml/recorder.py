@@ -5,7 +5,7 @@ It records and never decides. What it reads is read before any other plugin can 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -28,11 +28,13 @@ class Recorder:
     Args:
         ledger: where the lines go.
         allowed: what may be excused besides warnings.
+        worker: this is an xdist worker.
     """
 
-    def __init__(self, ledger: LedgerWriter, allowed: Allowance) -> None:
+    def __init__(self, ledger: LedgerWriter, allowed: Allowance, *, worker: bool = False) -> None:
         self._ledger = ledger
         self._allowed = allowed
+        self._worker = worker
         self._seen: dict[str, CheckInfo] = {}
         self._items: list[pytest.Item] = []
 
@@ -70,16 +72,29 @@ class Recorder:
         return result
 
     def _note_check(self, item: pytest.Item) -> None:
-        info = check_of(item)
+        try:
+            info = check_of(item)
+        except pytest.UsageError as error:
+            self._refuse(item.session, str(error))
         if info is not None and self._seen.get(item.nodeid) != info:
             self._seen[item.nodeid] = info
             self.write("check", nodeid=item.nodeid, check=_plain(info))
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Refuse a measuring fixture that the project shadows."""
         shadowed = shadowed_fixtures(session)
         if shadowed:
-            raise pytest.UsageError("\n".join(shadowed))
+            self._refuse(session, "\n".join(shadowed))
+
+    def _refuse(self, session: pytest.Session, message: str) -> NoReturn:
+        """Wrong use, before any check runs: status 4, which the judge gives where a worker found it."""
+        self._fault("usage", message)
+        if not self._worker:
+            raise pytest.UsageError(message)
+        # xdist's controller would not hear of a usage error, and would start the worker anew.
+        session.shouldfail = message
+        raise session.Failed(message)
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         """Write down what was dropped."""

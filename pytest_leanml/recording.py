@@ -90,7 +90,9 @@ def record(config: pytest.Config, folder: Path, worker: str | None) -> None:
             "--model-gate inside a run of --model-gate; expected: one gate at a time; next: remove the inner one"
         ) from None
     context = loads((folder / CONTEXT_FILE).read_text("utf-8"))
-    recorder = Recorder(ledger, Allowance(context["excused"], first_release=context["first_release"]))
+    recorder = Recorder(
+        ledger, Allowance(context["excused"], first_release=context["first_release"]), worker=bool(worker)
+    )
     config.stash[RECORDING] = Recording(recorder, context)
     config.stash[PLAN] = _plan(context["plan"])
     config.pluginmanager.register(recorder, "leanml-recorder")
