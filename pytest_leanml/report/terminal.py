@@ -136,7 +136,9 @@ class Screen:
         self._writer.sep("=", title, **markup)
 
     def _line(self, text: str, **markup: bool) -> None:
-        self._writer.line(text, **markup)
+        # The one way out: whatever a caller has put together, nobody obeys it.
+        indent = len(text) - len(text.lstrip(" "))
+        self._writer.line(text[:indent] + one_line(text), **markup)
 
 
 def _mark(record: Mapping[str, Any], outcomes: Mapping[str, str]) -> tuple[str, str]:

@@ -121,6 +121,10 @@ class Project:
         output = process.communicate(timeout=120)[0]
         return process.returncode, output
 
+    def gate(self, *args: str, env: dict[str, str] | None = None) -> tuple[int, str]:
+        ended = gate(self.root, *args, env=env)
+        return ended.returncode, ended.stdout + ended.stderr
+
     def states(self, version: str = "2") -> list[str]:
         """The journal's states of the deploy of a decision, oldest first."""
         proven = prove(self.decision(version), self._config(), None, Action.UNDO)

@@ -7,7 +7,7 @@ import re
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_leanml.report.escape import command_data, command_property, dotenv_value, lines, markdown_text, one_line
@@ -60,6 +60,7 @@ def hidden(text: str) -> list[str]:
     return [char for char in text if unicodedata.category(char) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}]
 
 
+@settings(deadline=None)
 @given(hostile)
 def test_one_line_is_one_that_nobody_obeys(text):
     shown = one_line(text)
@@ -70,6 +71,7 @@ def test_one_line_is_one_that_nobody_obeys(text):
     shown.encode()
 
 
+@settings(deadline=None)
 @given(hostile)
 def test_lines_are_lines_that_nobody_obeys(text):
     shown = lines(text)
@@ -93,6 +95,7 @@ def test_markdown_keeps_the_text_and_nothing_else(text):
     assert re.sub(r"\\(.)", r"\1", back.replace("&amp;", "\\&")) == one_line(text)
 
 
+@settings(deadline=None)
 @given(hostile)
 def test_a_cell_stays_one_cell(text):
     shown = markdown_text(text)
@@ -103,6 +106,7 @@ def test_a_cell_stays_one_cell(text):
     assert not re.search(r"(?<!&)#(?!&#8203;)", shown)
 
 
+@settings(deadline=None)
 @given(hostile)
 def test_a_workflow_command_says_what_we_say(text):
     line = f"::error title={command_property(text)}::{command_data(text)}"
@@ -112,6 +116,7 @@ def test_a_workflow_command_says_what_we_say(text):
     assert re.fullmatch(r"(?:[^%]|%25)*", match[2])
 
 
+@settings(deadline=None)
 @given(hostile)
 def test_a_dotenv_value_is_one_value(text):
     assert re.fullmatch(r"[A-Za-z0-9._:/@+\[\]=, -]*", dotenv_value(text))

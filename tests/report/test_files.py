@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_leanml.decision import Decision, Reason, WaivedReason
@@ -81,6 +81,7 @@ hostile = st.lists(
 ).map("".join)
 
 
+@settings(deadline=None)
 @given(hostile, st.booleans())
 def test_no_value_breaks_out_of_the_outputs(tmp_path_factory, text, promoted):
     target = tmp_path_factory.mktemp("github") / "output"
@@ -93,6 +94,7 @@ def test_no_value_breaks_out_of_the_outputs(tmp_path_factory, text, promoted):
     assert found["verdict"] == "DENY"
 
 
+@settings(deadline=None)
 @given(hostile, st.booleans())
 def test_the_dotenv_file_stays_one_value_a_line(text, promoted):
     written = dotenv(outputs(_decision(text), promoted=promoted, status=20)).splitlines()
@@ -102,6 +104,7 @@ def test_the_dotenv_file_stays_one_value_a_line(text, promoted):
     assert found["LEANML_PROMOTED"] == ("true" if promoted else "false")
 
 
+@settings(deadline=None)
 @given(hostile)
 def test_a_workflow_command_for_each_reason_and_no_other(text):
     reasons = (Reason(text, text),) * 12
@@ -110,6 +113,7 @@ def test_a_workflow_command_for_each_reason_and_no_other(text):
     assert all(re.fullmatch(r"::(error|warning) title=[^:,\r\n]*::[^\r\n]*", line) for line in written)
 
 
+@settings(deadline=None)
 @given(hostile)
 def test_the_markdown_report_is_obeyed_by_nobody(text):
     document = {**DOCUMENT, "measurements": {text: {"metric": text, "value": 1.0, "unit": text, "interval": text}}}

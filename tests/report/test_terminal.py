@@ -129,7 +129,7 @@ hostile = st.sampled_from(
 )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(hostile | st.text(max_size=8))
 def test_nothing_from_data_is_obeyed(screen, capsys, text):
     reason = Reason(text, text, check=text, measured=1.0, limit=text)

@@ -1,0 +1,88 @@
+"""The whole gate up to the deployer: what that finds must reach every file, and the registry's record."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+MOVER = """\
+import pytest
+from mlflow.tracking import MlflowClient
+
+@pytest.mark.quality_check(id="accuracy")
+def test_accuracy(evidence):
+    uri = "sqlite:///{root}/mlflow.db"
+    MlflowClient(tracking_uri=uri, registry_uri=uri).set_registered_model_alias("flights", "champion", "3")
+    assert evidence.record("accuracy", 0.91) >= 0.85
+"""
+
+
+@pytest.fixture
+def runner(tmp_path):
+    names = ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")
+    return {"GITHUB_ACTIONS": "true", "GITLAB_CI": "true", **{name: str(tmp_path / name) for name in names}}
+
+
+def _outputs(runner):
+    lines = Path(runner["GITHUB_OUTPUT"]).read_text().splitlines()
+    return {line.split("<<")[0]: lines[i + 1] for i, line in enumerate(lines) if "<<" in line}
+
+
+def _records(project):
+    return [(each.version, each.verdict) for each in project.registry.history("flights")]
+
+
+def test_an_allow_is_promoted_and_says_so_everywhere(project, runner):
+    status, output = project.gate("--gate-candidate=models:/flights/2", env=runner)
+    assert (status, project.alias) == (0, "2"), output
+    assert _outputs(runner)["promoted"] == "true"
+    assert "LEANML_PROMOTED=true\n" in (project.root / ".leanml" / "leanml.env").read_text()
+    assert "is promoted for production" in output
+    assert _records(project) == [("2", "ALLOW"), ("3", "ALLOW"), ("2", "ALLOW")]
+
+
+def test_a_champion_that_moves_during_the_tests_is_a_deny_everywhere(project, runner):
+    (project.root / "test_checks.py").write_text(MOVER.format(root=project.root))
+    status, output = project.gate("--gate-candidate=models:/flights/2", env=runner)
+    assert (status, project.alias) == (20, "3"), output
+    decision = json.loads((project.root / ".leanml" / "decision.json").read_text())
+    assert decision["verdict"] == "DENY"
+    assert [reason["rule"] for reason in decision["reasons"]] == ["deploy"]
+    assert "another one won" in decision["reasons"][0]["message"]
+    assert _outputs(runner)["promoted"] == "false"
+    assert _outputs(runner)["verdict"] == "DENY"
+    assert "LEANML_PROMOTED=false\n" in (project.root / ".leanml" / "leanml.env").read_text()
+    assert "Model gate: DENY" in (project.root / ".leanml" / "report.md").read_text()
+    assert _records(project)[-1] == ("2", "DENY")
+    assert "Traceback" not in output
+
+
+def test_a_journal_out_of_reach_is_undecided_and_recorded_as_a_deny(project):
+    text = project.config.read_text().replace("lock_timeout: 20s", f"journal: 'sqlite:///{project.root}/no/leanml.db'")
+    project.config.write_text(text)
+    status, output = project.gate("--gate-candidate=models:/flights/2")
+    assert (status, project.alias) == (21, "1"), output
+    assert "does not answer" in output
+    assert _records(project)[-1] == ("2", "DENY")
+
+
+def test_reports_that_are_switched_off_and_a_pinned_policy(project, runner):
+    """What an earlier run has left does not outlive this one; the digest that one decision shows can be pinned."""
+    shown = json.loads(project.decision("3").read_text())["policy"]["digest"]
+    assert shown == json.loads(project.decision("2").read_text())["policy"]["digest"]
+    text = project.config.read_text().replace("policy: {", f"policy: {{digest: '{shown}', ")
+    project.config.write_text(text + "report: {formats: [], github: false, gitlab: false}\n")
+    (project.root / ".leanml").mkdir()
+    for name in ("report.md", "leanml.env", "junit.xml"):
+        (project.root / ".leanml" / name).write_text("LEANML_PROMOTED=true")
+    status, output = project.gate("--gate-candidate=models:/flights/2", "--gate-dry-run", env=runner)
+    assert (status, project.alias) == (0, "1"), output
+    found = {path.name for path in (project.root / ".leanml").iterdir()}
+    assert found == {"decision.json", "evidence.json"}
+    assert not (project.root.parent / "GITHUB_OUTPUT").exists()
+    assert "::error" not in output
+    project.config.write_text(project.config.read_text().replace("min: 0.85", "min: 0.8"))
+    status, output = project.gate("--gate-candidate=models:/flights/2", "--gate-dry-run")
+    assert (status, shown in output, "policy.digest" in output) == (20, True, True)
