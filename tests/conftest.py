@@ -107,16 +107,27 @@ def prepared(once):
     return prepare
 
 
-@pytest.fixture
-def tell(prepared, tmp_path):
-    """Return a function that runs the gate for a story (see tests/examples/stories.yaml) in a fresh copy."""
+@pytest.fixture(scope="session")
+def copied(prepared):
+    """Return a function that copies a prepared example, whose registry then names the files of the copy."""
 
-    def run(story, *args):
-        made, root = prepared(story["example"]), tmp_path / "project"
+    def copy(name, root):
+        made = prepared(name)
         shutil.copytree(made, root)
         with closing(sqlite3.connect(root / "mlflow.db")) as database, database:
             for table, column in _PLACES:
                 database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(made), str(root)))
+        return root
+
+    return copy
+
+
+@pytest.fixture
+def tell(copied, tmp_path):
+    """Return a function that runs the gate for a story (see tests/examples/stories.yaml) in a fresh copy."""
+
+    def run(story, *args):
+        root = copied(story["example"], tmp_path / "project")
         for path, change in story.get("change", {}).items():
             _change(root / path, change)
         before = aliases(root)
