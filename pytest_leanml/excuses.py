@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pytest_leanml.evidence.records import MeasurementRecord
 
 TAKEN: pytest.StashKey[dict[str, MeasurementRecord]] = pytest.StashKey()
+# Whether the last comparison of an item held.
+LAST: pytest.StashKey[bool] = pytest.StashKey()
 
 _PACKAGE = os.path.dirname(__file__) + os.sep  # noqa: PTH120 - pathlib costs more than the plugin may
 _PYTEST = re.compile(r"[/\\](_pytest|pluggy)[/\\]")
@@ -52,6 +54,8 @@ class Allowance:
 def take(item: pytest.Item, record: MeasurementRecord) -> None:
     """Remember a measurement of an item, with the most comparisons that were made of it."""
     taken = item.stash.setdefault(TAKEN, {})
+    if record.comparisons:
+        item.stash[LAST] = record.comparisons[-1].passed
     known = taken.get(record.id)
     if known is None or len(record.comparisons) >= len(known.comparisons):
         taken[record.id] = record
@@ -65,6 +69,11 @@ def taken(item: pytest.Item) -> Mapping[str, MeasurementRecord]:
 def missed(item: pytest.Item) -> list[MeasurementRecord]:
     """Return the measurements of an item that missed a limit."""
     return [record for record in taken(item).values() if any(not each.passed for each in record.comparisons)]
+
+
+def _ended_by_it(item: pytest.Item, check: CheckInfo) -> bool:
+    """Whether a missed limit may be what ended the item: the last comparison before a failing assert was a miss."""
+    return check.declared or not item.stash.get(LAST, True)
 
 
 def category_of(excinfo: pytest.ExceptionInfo[BaseException] | None) -> str | None:
@@ -95,7 +104,7 @@ def excuse(
         by, reason = "first_release", "a first release has no champion to compare with"
         if not allowed.first_release:
             return None
-    elif category not in {"assert", "inconclusive"} or not missed(item):
+    elif category not in {"assert", "inconclusive"} or not missed(item) or not _ended_by_it(item, check):
         return None
     elif check.severity == Severity.WARNING:
         by, reason = "severity", "missed limit, severity warning"

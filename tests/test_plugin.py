@@ -130,6 +130,24 @@ def test_a_warning_is_shown_and_does_not_deny_with_and_without_the_gate(decided,
     pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=1, xfailed=1)
 
 
+UNRELATED = """
+import pytest
+
+@pytest.mark.quality_check(id="soft", severity="warning")
+def test_soft(evidence):
+    cost = evidence.record("cost", 3.0)
+    if cost <= 2.5:
+        return
+    assert evidence.record("speed", 3.0) >= 2.5
+    assert [] == ["rows"]
+"""
+
+
+def test_a_warning_excuses_no_assert_about_something_else(decided):
+    result, decision = decided("--model-gate", text=UNRELATED)
+    assert (result.ret, decision["verdict"]) == (1, "DENY")
+
+
 def test_xdist_workers_record_and_the_supervisor_decides(decided, pytester):
     result, decision = decided("--model-gate", "-n2")
     assert (result.ret, decision["verdict"]) == (0, "ALLOW")
