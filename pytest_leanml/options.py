@@ -200,6 +200,7 @@ def _named(tokens: Sequence[str]) -> list[str]:
         parser.add_argument(flag, dest=_dest(flag), default=None, action=action)
     try:
         namespace, _rest = parser.parse_known_args(list(tokens))
-    except (argparse.ArgumentError, SystemExit):  # pytest itself reports what it cannot read
-        return []
+    except (argparse.ArgumentError, SystemExit):
+        # Together with the other sources pytest may be able to read it: the flag's value may stand there.
+        return [flag for flag, _settings in _FLAGS if any(token.partition("=")[0] == flag for token in tokens)]
     return [flag for flag, _settings in _FLAGS if getattr(namespace, _dest(flag)) is not None]

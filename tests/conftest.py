@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import importlib.util
 import json
 import os
 import shutil
@@ -145,3 +146,78 @@ def _change(path, change):
     text = path.read_text()
     assert change[0] in text
     path.write_text(text.replace(*change))
+
+
+# Plugins that are not the subject of a test cost every process of a run time.
+LEAN = [part for name in ("randomly", "hypothesispytest", "anyio", "typeguard") for part in ("-p", f"no:{name}")]
+
+
+@pytest.fixture
+def gate(pytester):
+    """Return a function that runs pytest --model-gate in the project: what it printed, and decision.json."""
+
+    def run(*args):
+        result = pytester.runpytest_subprocess("--model-gate", *LEAN, *args)
+        return result, json.loads((pytester.path / ".leanml" / "decision.json").read_text())
+
+    return run
+
+
+@pytest.fixture
+def shown(pytester):
+    """Return a function that does the same in this process, with plugin objects, so that it records and only shows."""
+    # pytester forgets what a run has imported, and NumPy cannot be imported twice.
+    import pytest_leanml.checks.run
+    import pytest_leanml.conclusion
+    import pytest_leanml.workbench  # noqa: F401
+
+    def run(*args):
+        result = pytester.runpytest_inprocess("--model-gate", "-p", "no:randomly", *args)
+        decision = json.loads((pytester.path / ".leanml" / "decision.json").read_text())
+        own = [reason for reason in decision["reasons"] if reason["rule"] != "G3.plugin_objects"]
+        return result, {**decision, "own": {reason["rule"] for reason in own}, "reasons": own}
+
+    return run
+
+
+@pytest.fixture
+def flights(pytester):
+    """A project whose leanml.yaml judges a predictions file: 40 rows, of which 9 in 10 are right."""
+    late = [row % 4 == 0 for row in range(40)]
+    said = [value != (row % 10 == 3) for row, value in enumerate(late)]
+    rows = [f"{value:d},{row},{'JFK' if row // 2 % 2 else 'EWR'}\n" for row, value in enumerate(late)]
+    (pytester.path / "march.csv").write_text("late,delay,origin\n" + "".join(rows))
+    (pytester.path / "said.csv").write_text(
+        "prediction,score\n" + "".join(f"{value:d},{0.9 if value else 0.1}\n" for value in said)
+    )
+    (pytester.path / "leanml.yaml").write_text(
+        "version: 1\nmodel: {name: flights, predictions: said.csv}\ndata: {evaluation: march.csv, target: late}\n"
+        "checks:\n  quality: {accuracy: {min: 0.85}, f1_score: {min: 0.7}}\n"
+    )
+    return pytester.path
+
+
+@pytest.fixture(scope="session")
+def _seeding():
+    spec = importlib.util.spec_from_file_location(
+        "leanml_tests_registry", Path(__file__).parent / "registry/conftest.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def registered(_seeding, once, flights):
+    """The same project, whose model is version 3 in an MLflow registry; its champion is version 1."""
+    from pytest_leanml.registry.quiet import quietly
+
+    def build(folder):
+        with quietly():
+            _seeding.seed(folder)
+
+    made = once("registry-of-flights", build)
+    shutil.copytree(made, flights, dirs_exist_ok=True)
+    _seeding._move_paths(flights / "mlflow.db", str(made), str(flights))
+    return flights
