@@ -109,6 +109,7 @@ def _csv(rows: int, columns: dict[str, str]) -> str:
 def _environment(probe: Probe, root: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name.startswith(("COVERAGE_", "COV_CORE_"))}
     clean = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(root.parent), "LC_ALL": "C.UTF-8"}
+    clean["TMPDIR"] = str(root.parent / "temporary")
     given = {**kept, **clean, **probe.env}
     return {name: value.replace("{root}", str(root)) for name, value in given.items() if value is not None}
 
@@ -119,6 +120,7 @@ def _words(words: list[str], root: Path) -> list[str]:
 
 def _run(probe: Probe, root: Path) -> tuple[int, str]:
     environment = _environment(probe, root)
+    (root.parent / "temporary").mkdir()
     for words in probe.before:
         subprocess.run(_words(words, root), cwd=root, env=environment, capture_output=True, check=False, timeout=60)
     output = root.parent / "output.txt"
@@ -214,6 +216,8 @@ def test_probe(probe, project):
         assert text in output, told
     if probe.registry:
         assert _alias(project) == probe.alias, told
+    left = [path.name for path in (project.parent / "temporary").glob("leanml-*")]
+    assert status < 0 or not left, told
     assert not OUR_LINE.search(output), told
     assert not [path for path in _raised_in(output) if "/pytest_leanml/" in path], told
 
