@@ -126,6 +126,8 @@ class DeclaredCheck(pytest.Function):
 
         limit = spec.limit
         self.info = CheckInfo(spec.id, kind, str(limit.severity), limit.owner, declared=True)
+        if f"{kind}_check" in MARKERS:
+            self.add_marker(f"{kind}_check")  # for -m
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]  # as Function has it
         """Show a missed limit as its own few lines, not as a traceback through this package."""

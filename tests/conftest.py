@@ -163,13 +163,29 @@ def gate(pytester):
     return run
 
 
+@pytest.fixture(autouse=True)
+def _lasting_imports(request):
+    """Import first what runs in this process import: pytester forgets it after each, and NumPy loads but once."""
+    if "pytester" in request.fixturenames:
+        import pytest_leanml.checks.run
+        import pytest_leanml.conclusion
+        import pytest_leanml.policy.rego_tests
+        import pytest_leanml.workbench  # noqa: F401
+
+
+@pytest.fixture
+def plain(pytester):
+    """Return a function that runs pytest in this process, without a gate."""
+
+    def run(*args):
+        return pytester.runpytest_inprocess("-p", "no:randomly", *args)
+
+    return run
+
+
 @pytest.fixture
 def shown(pytester):
-    """Return a function that does the same in this process, with plugin objects, so that it records and only shows."""
-    # pytester forgets what a run has imported, and NumPy cannot be imported twice.
-    import pytest_leanml.checks.run
-    import pytest_leanml.conclusion
-    import pytest_leanml.workbench  # noqa: F401
+    """Return a function that runs the gate in this process, with plugin objects, so that it records and only shows."""
 
     def run(*args):
         result = pytester.runpytest_inprocess("--model-gate", "-p", "no:randomly", *args)
