@@ -120,7 +120,7 @@ def excuse(
 def explain(item: pytest.Item, report: pytest.TestReport) -> None:
     """Say which limits were missed, where the failure itself does not (``--assert=plain``)."""
     for record in missed(item):
-        if record.id in report.longreprtext:
+        if f"{record.id} is " in report.longreprtext:
             continue
         lines = [
             f"{each.side} {each.comparator} {each.threshold:g}: {'held' if each.passed else 'missed'}"
