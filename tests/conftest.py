@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import importlib
 import importlib.util
 import json
 import os
@@ -163,14 +164,27 @@ def gate(pytester):
     return run
 
 
+LASTING = (
+    "mlflow.tracking",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "pytest_leanml.checks.run",
+    "pytest_leanml.conclusion",
+    "pytest_leanml.policy.rego_tests",
+    "pytest_leanml.workbench",
+    "sklearn.dummy",
+)
+
+
 @pytest.fixture(autouse=True)
 def _lasting_imports(request):
-    """Import first what runs in this process import: pytester forgets it after each, and NumPy loads but once."""
+    """Import first what runs in this process import: pytester forgets it after each, and much of it loads but once."""
     if "pytester" in request.fixturenames:
-        import pytest_leanml.checks.run
-        import pytest_leanml.conclusion
-        import pytest_leanml.policy.rego_tests
-        import pytest_leanml.workbench  # noqa: F401
+        from pytest_leanml.registry.quiet import quietly
+
+        with quietly():
+            for name in LASTING:
+                importlib.import_module(name)
 
 
 @pytest.fixture
