@@ -7,7 +7,6 @@ import pytest
 from pytest_leanml.evidence.ledger import LedgerWriter, read_ledger
 from pytest_leanml.excuses import Allowance
 from pytest_leanml.recorder import Recorder
-from pytest_leanml.recording import CONTEXT_FILE, record
 
 GOOD = "def test_cost(evidence):\n    assert evidence.record('cost', 3.0) <= 3.5\n"
 
@@ -134,20 +133,6 @@ def test_workers_are_seen_coming_and_going(tmp_path):
     recorder.pytest_testnodedown(Node, "crashed")
     seen = read_ledger(tmp_path).processes["main"]
     assert (seen.up, seen.down) == (("gw0",), {"gw0": "crashed"})
-
-
-def test_one_process_records_once(tmp_path, pytester):
-    context = {
-        "config": None,
-        "excused": {},
-        "first_release": False,
-        "plan": {"config": None, "paths": ["a/../b"], "policies": []},
-    }
-    (tmp_path / CONTEXT_FILE).write_text(json.dumps(context))
-    record(pytester.parseconfig(), tmp_path, "gw0")
-    assert (tmp_path / "gw0.jsonl").exists()
-    with pytest.raises(pytest.UsageError, match="one gate at a time"):
-        record(pytester.parseconfig(), tmp_path, "gw0")
 
 
 def test_workers_of_a_gate_keep_ledgers_of_their_own(gate, pytester):
