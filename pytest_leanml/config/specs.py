@@ -265,7 +265,7 @@ def environment_of(config: Config, flag: str | None = None, variable: str | None
 def _named(config: Config, name: str, origin: str) -> Environment:
     found = config.environments.get(name)
     if found is None:
-        todo = nearest(name, config.environments) or ("" if name else "unset it, or name one")
+        todo = nearest(name, config.environments) or ("correct it, or declare it" if name else "unset it, or name one")
         raise _stranger(config, f"{origin} is {name!r}", todo)
     return found
 
