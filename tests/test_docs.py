@@ -198,7 +198,11 @@ def own(copied, tmp_path):
 
 
 def pytest_in(root, *args):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "GITLAB_", "PYTEST_"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("GITHUB_", "GITLAB_", "PYTEST_", "PYTHONUNB"))
+    }
     command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:cacheprovider", *args]
     ended = subprocess.run(
         command, cwd=root, env={**kept, "COLUMNS": "80"}, check=False, capture_output=True, text=True, timeout=300

@@ -45,6 +45,7 @@ class Screen:
         champion = f" against champion {against.get('version') or against.get('uri')}" if against else ""
         where = f" for {snapshot.environment}" if snapshot.environment else ""
         self._line(f"model gate: {one_line(name)}{version}{champion}{where}, run {snapshot.manifest.run_id}", bold=True)
+        self._writer.flush()  # the child writes to the same place, and next
 
     def refused(self, error: LeanmlError) -> None:
         """Say why there was no run."""
