@@ -22,7 +22,7 @@ def run() -> list[Result]:
         folder = Path(name) / "flights"
         prepare = [sys.executable, str(FLIGHTS / "prepare.py"), str(folder)]
         subprocess.run(prepare, check=True, env=clean_environment(), capture_output=True)
-        base = [sys.executable, "-m", "pytest", "-q", "leanml.yaml"]
+        base = [sys.executable, "-m", "pytest", "-q"]
         ours, theirs = paired(lambda: _gated(base, folder), lambda: timed(base, folder), PAIRS)
         timings = json.loads((folder / ".leanml" / "decision.json").read_text())["timings"]
     print("  timings of the last gate:", ", ".join(f"{phase} {seconds:.3f} s" for phase, seconds in timings.items()))
