@@ -9,8 +9,6 @@ import sys
 
 import pytest
 
-from pytest_leanml.policy.process import WORKER
-
 ALLOW = "package release\n\nallow if input.accuracy >= data.least\n\nbroken := 1 / input.zero\n"
 OLD = "package release\n\nallow { input.accuracy >= 0.9 }\n"
 
@@ -21,7 +19,11 @@ def ask(*requests, seconds=5):
         json.dumps({"call": call, "arguments": arguments, "seconds": seconds}) + "\n" for call, *arguments in requests
     ]
     ended = subprocess.run(
-        [sys.executable, str(WORKER)], input="".join(lines), capture_output=True, text=True, check=False
+        [sys.executable, "-c", "from pytest_leanml.policy.worker import main; main()"],
+        input="".join(lines),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return [json.loads(line) for line in ended.stdout.splitlines()], ended.returncode
 
