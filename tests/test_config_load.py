@@ -234,7 +234,6 @@ FAULTS = {
     "judge": (f"{CHECKED}  quality: {{mae: {{max: 1, judge: bond}}}}\n", "checks.quality.mae.judge", 4, 34, ["'point' or 'bound'", "`bound`?"]),
     "confidence": (f"{CHECKED}  defaults: {{confidence: 95}}\n", "checks.defaults.confidence", 4, 26, ["95", "< 1", "0.95"]),
     "no confidence": (f"{CHECKED}  defaults: {{confidence: 0.01}}\n", "checks.defaults.confidence", 4, 26, [">= 0.5"]),
-    "method": (f"{CHECKED}  quality: {{mae: {{max: 1, method: x}}}}\n", "checks.quality.mae.method", 4, 35, ["remove the key"]),
     "no columns": (f"{CHECKED}  drift: {{share: {{max: 0.1}}, columns: []}}\n", "checks.drift.columns", 4, None, ["no column"]),
     "one column as text": (f"{CHECKED}  drift: {{columns: age}}\n", "checks.drift.columns", 4, 20, ["neither a list nor `all`", "[age]"]),
     "two gains": (f"{CHECKED}  comparison: {{mae: {{better_by: 1, not_worse_by: 1}}}}\n", "checks.comparison.mae", 4, 21, ["both better_by"]),

@@ -277,7 +277,11 @@ UNUSABLE = {
     "a slice where none is": ("data: {target: y}\nchecks: {quality: {mae: {max: 1, slices: [a]}}}", "which has none"),
     "groups of a quality": ("data: {target: y}\nchecks: {quality: {mae: {max: 1, groups: [a]}}}", "groups under quality"),
     "slices of a drift": ("checks: {drift: {share: {max: 0.1, slices: [a]}}}", "slices under drift"),
-    "params of a lineage": ("checks: {lineage: {training_age_days: {max: 1, params: {a: 1}}}}", "params under lineage"),
+    "params of a lineage": ("checks: {lineage: {training_age_days: {max: 1, params: {a: 1}}}}", "the setting 'a'"),
+    "a method of a metric with one way": (
+        "data: {target: y}\nchecks: {quality: {mae: {max: 1, method: x}}}",
+        "(?s)method: x.*one way only",
+    ),
     "two columns, one id": (
         "data: {groups: [a.b, [a, b]]}\nchecks: {fairness: {demographic_parity_ratio: {min: 0.8}}}",
         r"demographic_parity_ratio\[a.b\] is made twice",

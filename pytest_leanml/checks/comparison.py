@@ -11,6 +11,7 @@ from pytest_leanml.stats.paired import gain
 
 if TYPE_CHECKING:
     from pytest_leanml.checks.measurement import Measurement
+    from pytest_leanml.config import CheckSpec
     from pytest_leanml.evidence.records import MeasurementRecord
     from pytest_leanml.stats.estimate import Estimate
 
@@ -82,3 +83,9 @@ def _fact(estimate: Estimate) -> dict[str, Any]:
         "method": estimate.interval,
     }
     return {name: value for name, value in fact.items() if value is not None}
+
+
+def measure_spec(spec: CheckSpec, study: Study) -> Measurement:
+    """Measure one check of leanml.yaml."""
+    relative = bool(spec.settings.get("relative", False))
+    return Comparison(study).gain(spec.metric, relative=relative, confidence=spec.limit.confidence)

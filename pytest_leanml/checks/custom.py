@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_leanml.checks.study import Study
+    from pytest_leanml.config import CheckSpec
 
 _FRAMES = ("train_data", "evaluation_data", "production_data")
 
@@ -125,3 +126,8 @@ def load(name: str, root: Path, *, key: str) -> Any:
             "correct it",
             key=key,
         ) from None
+
+
+def measure_spec(spec: CheckSpec, study: Study) -> Measurement:
+    """Measure one check of leanml.yaml."""
+    return Custom(study).measure(spec.metric, spec.settings["call"], spec.settings.get("params"))

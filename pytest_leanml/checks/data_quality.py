@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_leanml.checks.choice import choose
 from pytest_leanml.checks.custom import load
 from pytest_leanml.checks.schemas import failures, schema_of, schema_of_file
 from pytest_leanml.checks.study import Study, record_of
@@ -15,6 +16,7 @@ from pytest_leanml.vocabulary import with_part
 
 if TYPE_CHECKING:
     from pytest_leanml.checks.measurement import Measurement
+    from pytest_leanml.config import CheckSpec
     from pytest_leanml.evidence.records import MeasurementRecord
 
 DEFAULT = "evaluation"
@@ -90,3 +92,9 @@ def _exact(
     # A count of all rows is exact: nothing was sampled, so the interval is the value.
     estimate = Estimate(value, rows, value, value, "exact", unit="row" if "rows" in name else "failure")
     return record_of(name, estimate, details=details or {}, by=by or {})
+
+
+def measure_spec(spec: CheckSpec, study: Study) -> Measurement:
+    """Measure one check of leanml.yaml."""
+    checks = DataQuality(study)
+    return choose(spec, {"schema": checks.schema, "rows": checks.rows})()

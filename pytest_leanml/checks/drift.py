@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_leanml.checks.choice import choose
 from pytest_leanml.checks.study import Study, record_of
 from pytest_leanml.errors import InconclusiveError, SourceError
 from pytest_leanml.sources.columns import column, column_names, is_numeric, require_columns, series
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_leanml.checks.answers import Answers
     from pytest_leanml.checks.measurement import Measurement
     from pytest_leanml.checks.study import StudySettings
+    from pytest_leanml.config import CheckSpec
     from pytest_leanml.evidence.records import MeasurementRecord
     from pytest_leanml.stats.multiplicity import ColumnVerdict
 
@@ -48,6 +50,11 @@ class DriftPlan:
     def of(cls, settings: StudySettings) -> DriftPlan:
         """Take it from the settings of a study."""
         return cls(settings.drift_columns, settings.drift_method, settings.drift_effect, settings.drift_fdr)
+
+    @classmethod
+    def of_spec(cls, spec: CheckSpec) -> DriftPlan:
+        """Take it from a check of leanml.yaml."""
+        return cls(**{name: spec.settings[name] for name in ("columns", "method", "effect", "fdr")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,3 +239,13 @@ def _comparable(old: Answers, new: Answers) -> tuple[NDArray[Any], NDArray[Any],
 def _names(names: list[str]) -> str:
     shown = ", ".join(f"`{name}`" for name in names[:_SHOWN])
     return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+
+def measure_spec(spec: CheckSpec, study: Study) -> Measurement:
+    """Measure one check of leanml.yaml."""
+    drift = Drift(study, DriftPlan.of_spec(spec))
+    measures = {
+        "share": lambda: drift.share(settled=False),
+        "prediction": lambda: drift.prediction(confidence=spec.limit.confidence),
+    }
+    return choose(spec, measures)()

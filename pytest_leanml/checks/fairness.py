@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_leanml.checks.measurement import Measurement
+    from pytest_leanml.config import CheckSpec
     from pytest_leanml.evidence.records import MeasurementRecord
     from pytest_leanml.stats.estimate import Estimate
     from pytest_leanml.stats.samples import Sample
@@ -192,3 +193,8 @@ def worst(found: dict[str, Estimate], *, higher_is_fairer: bool) -> Estimate:
 def _extreme(pick: Callable[[list[float]], float], limits: Sequence[float | None]) -> float | None:
     known = [limit for limit in limits if limit is not None]
     return pick(known) if len(known) == len(limits) else None
+
+
+def measure_spec(spec: CheckSpec, study: Study) -> Measurement:
+    """Measure one check of leanml.yaml."""
+    return Fairness(study).measure(spec.metric, *spec.groups, confidence=spec.limit.confidence)

@@ -6,12 +6,14 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from pytest_leanml.checks.choice import choose
 from pytest_leanml.checks.study import Study, record_of
 from pytest_leanml.errors import InconclusiveError, MeasurementError
 from pytest_leanml.stats.estimate import Estimate
 
 if TYPE_CHECKING:
     from pytest_leanml.checks.measurement import Measurement
+    from pytest_leanml.config import CheckSpec
     from pytest_leanml.evidence.records import MeasurementRecord
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -73,3 +75,8 @@ def moment(text: str) -> datetime:
             f"{text!r} is no time", "RFC 3339 with an offset, such as 2026-11-21T08:00:00Z", "correct it"
         )
     return found
+
+
+def measure_spec(spec: CheckSpec, study: Study) -> Measurement:
+    """Measure one check of leanml.yaml."""
+    return choose(spec, {"training_age_days": Lineage(study).training_age_days})()

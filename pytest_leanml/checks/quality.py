@@ -11,6 +11,7 @@ from pytest_leanml.vocabulary import encode_group, with_part
 
 if TYPE_CHECKING:
     from pytest_leanml.checks.measurement import Measurement
+    from pytest_leanml.config import CheckSpec
     from pytest_leanml.evidence.records import MeasurementRecord
     from pytest_leanml.stats.quality import Metric
 
@@ -103,3 +104,12 @@ def known_metric(name: str) -> Metric:
     if name not in METRICS:
         raise MeasurementError(f"no metric {name!r}", f"one of {', '.join(METRICS)}", "correct the name")
     return METRICS[name]
+
+
+def measure_spec(spec: CheckSpec, study: Study) -> Measurement:
+    """Measure one check of leanml.yaml."""
+    quality = Quality(study)
+    if spec.slice is not None:
+        # The policies judge all rows too: skill is a matter of the whole, and `metrics` must name it.
+        quality.measure(spec.metric, confidence=spec.limit.confidence)
+    return quality.measure(spec.metric, slice=spec.slice, confidence=spec.limit.confidence)

@@ -5,14 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_leanml.checks.comparison import Comparison
-from pytest_leanml.checks.custom import Custom
-from pytest_leanml.checks.data_quality import DataQuality
-from pytest_leanml.checks.drift import Drift, DriftPlan
-from pytest_leanml.checks.fairness import Fairness
+from pytest_leanml.checks import comparison, custom, data_quality, drift, fairness, lineage, quality
 from pytest_leanml.checks.limits import hold
-from pytest_leanml.checks.lineage import Lineage
-from pytest_leanml.checks.quality import Quality
 from pytest_leanml.errors import ConfigError
 from pytest_leanml.vocabulary import Judge
 
@@ -54,57 +48,12 @@ def run_spec(spec: CheckSpec, study: Study) -> Measurement:
     return measurement
 
 
-def _data_quality(spec: CheckSpec, study: Study) -> Measurement:
-    checks = DataQuality(study)
-    return _choose(spec, {"schema": checks.schema, "rows": checks.rows})()
-
-
-def _quality(spec: CheckSpec, study: Study) -> Measurement:
-    quality = Quality(study)
-    if spec.slice is not None:
-        # The policies judge all rows too: skill is a matter of the whole, and `metrics` must name it.
-        quality.measure(spec.metric, confidence=spec.limit.confidence)
-    return quality.measure(spec.metric, slice=spec.slice, confidence=spec.limit.confidence)
-
-
-def _fairness(spec: CheckSpec, study: Study) -> Measurement:
-    return Fairness(study).measure(spec.metric, *spec.groups, confidence=spec.limit.confidence)
-
-
-def _drift(spec: CheckSpec, study: Study) -> Measurement:
-    drift = Drift(study, DriftPlan(**spec.settings))
-    measures = {
-        "share": lambda: drift.share(settled=False),
-        "prediction": lambda: drift.prediction(confidence=spec.limit.confidence),
-    }
-    return _choose(spec, measures)()
-
-
-def _comparison(spec: CheckSpec, study: Study) -> Measurement:
-    relative = bool(spec.settings.get("relative", False))
-    return Comparison(study).gain(spec.metric, relative=relative, confidence=spec.limit.confidence)
-
-
-def _lineage(spec: CheckSpec, study: Study) -> Measurement:
-    return _choose(spec, {"training_age_days": Lineage(study).training_age_days})()
-
-
-def _custom(spec: CheckSpec, study: Study) -> Measurement:
-    return Custom(study).measure(spec.metric, spec.settings["call"], spec.settings.get("params"))
-
-
-def _choose(spec: CheckSpec, measures: Mapping[str, Callable[[], Measurement]]) -> Callable[[], Measurement]:
-    if spec.metric not in measures:
-        raise ConfigError(f"a check of the unknown metric {spec.base}", f"one of {', '.join(measures)}")
-    return measures[spec.metric]
-
-
 _KINDS: Mapping[str, Callable[[CheckSpec, Study], Measurement]] = {
-    "data_quality": _data_quality,
-    "quality": _quality,
-    "fairness": _fairness,
-    "drift": _drift,
-    "comparison": _comparison,
-    "lineage": _lineage,
-    "custom": _custom,
+    "data_quality": data_quality.measure_spec,
+    "quality": quality.measure_spec,
+    "fairness": fairness.measure_spec,
+    "drift": drift.measure_spec,
+    "comparison": comparison.measure_spec,
+    "lineage": lineage.measure_spec,
+    "custom": custom.measure_spec,
 }

@@ -149,11 +149,6 @@ class LimitSection(Bounds, Judging):
     method: Text | None = None
     params: dict[str, Any] = Field(default_factory=dict)
 
-    @field_validator("method")
-    @classmethod
-    def _not_built(cls, value: str) -> str:
-        raise fault(f"method: {value}", "no method yet: each metric names its own in the evidence", "remove the key")
-
 
 class ComparisonSection(Judging):
     """A gain over the champion: ``better_by`` or ``not_worse_by``, in the metric's own unit or relative to it."""

@@ -7,20 +7,47 @@ be missed or never be kept: a share of 15 meant as 15 %, ``accuracy: {max: 0.85}
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+class Param(StrEnum):
+    """What a setting under ``params:`` of a check may be."""
+
+    NUMBER = "a number"
+    WHOLE = "a whole number"
+    FLAG = "true or false"
+    TEXT = "a text"
+    TEXTS = "a list of texts"
+    MAPPING = "a mapping"
+    ANY = "anything"
+
+
 @dataclass(frozen=True, slots=True)
 class MetricFacts:
-    """Range of a metric, and whether higher is better; None where either side can be meant."""
+    """What leanml.yaml must know of one metric.
+
+    Attributes:
+        low: its smallest possible value.
+        high: its largest.
+        higher_is_better: None where either side can be meant.
+        params: name under ``params:`` -> what it may be.
+        needs: names that ``params:`` must have.
+        methods: what ``method:`` may say; empty where there is one way only.
+        labels: whether it needs ``data.target``, beside the kinds that always do.
+    """
 
     low: float
     high: float
     higher_is_better: bool | None
+    params: Mapping[str, Param] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    labels: bool = False
 
 
 _SHARE = MetricFacts(0, 1, higher_is_better=True)
@@ -43,7 +70,7 @@ FAIRNESS = {
     "demographic_parity_difference": _SHARE_OF_HARM,
     "demographic_parity_ratio": _SHARE,
     "demographic_parity_deviation": _ERROR,
-    "equalized_odds_difference": _SHARE_OF_HARM,
+    "equalized_odds_difference": MetricFacts(0, 1, higher_is_better=False, labels=True),
 }
 DRIFT = {"share": _SHARE_OF_HARM, "prediction": _ERROR}
 LINEAGE = {"training_age_days": _ERROR}
@@ -80,3 +107,38 @@ def _percent(value: float, facts: MetricFacts) -> str:
 def _backwards(metric: str, better: str, expected: str, bounds: Mapping[str, float]) -> tuple[str, str, str]:
     given = f"{metric} bounded by {' and '.join(bounds)} alone, where {better} is better"
     return given, expected, "a limit on the good side alone lets every bad model through: swap it, or add one"
+
+
+_TYPES: Mapping[Param, tuple[type, ...]] = {
+    Param.NUMBER: (int, float),
+    Param.WHOLE: (int,),
+    Param.FLAG: (bool,),
+    Param.TEXT: (str,),
+    Param.TEXTS: (list, tuple),
+    Param.MAPPING: (dict,),
+}
+
+
+def param_problem(facts: MetricFacts, params: Mapping[str, Any]) -> tuple[str | None, str, str] | None:
+    """Tell as (key, given, expected) what is wrong with the settings of a check, None when they can be used.
+
+    The key is None where a setting is missing.
+    """
+    for name, value in params.items():
+        if name not in facts.params:
+            return name, f"the setting {name!r}", f"one of {', '.join(facts.params)}" if facts.params else "no settings"
+        if not _fits(value, facts.params[name]):
+            return name, repr(value), facts.params[name].value
+    missing = [name for name in facts.needs if name not in params]
+    return (
+        (None, f"no {missing[0]}", f"params: {{{missing[0]}: {facts.params[missing[0]].value}}}") if missing else None
+    )
+
+
+def _fits(value: object, kind: Param) -> bool:
+    if kind is Param.ANY:
+        return value is not None
+    if isinstance(value, bool) and kind is not Param.FLAG:
+        return False
+    texts = kind is not Param.TEXTS or all(isinstance(each, str) and each for each in value)  # type: ignore[attr-defined]
+    return isinstance(value, _TYPES[kind]) and texts

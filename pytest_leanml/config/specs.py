@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_leanml.config.limits import ComparisonSection, CustomSection, Limit, LimitSection, Override, bounds_problem
 from pytest_leanml.config.load import nearest
-from pytest_leanml.config.metrics import BY_KIND, limit_problem
+from pytest_leanml.config.metrics import BY_KIND, limit_problem, param_problem
 from pytest_leanml.vocabulary import encode_group, is_id, with_part
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_leanml.strict_yaml import Route
 
 _URI = re.compile(r"(models|runs):/|[A-Za-z][A-Za-z0-9+.-]*://")
-_NEED_LABELS = ("quality", "comparison", "fairness.equalized_odds_difference")
+_NEED_LABELS = ("quality", "comparison")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ class CheckSpec:
         limit: what it must keep to, with the defaults and the environment's overrides applied.
         groups: columns of the sensitive attribute, several for an intersection.
         slice: name of ``data.slices``, None for all rows.
-        settings: what else its kind needs: drift's columns (None for all), method, effect and fdr; a comparison's
-            relative; a custom check's call and params.
+        settings: what else its kind needs: ``params`` and ``method`` as they stand at the limit; drift's columns (None
+            for all), method, effect and fdr; a comparison's relative; a custom check's call.
         line: 1-based line of leanml.yaml.
     """
 
@@ -155,12 +155,18 @@ def _extra(section: LimitSection) -> dict[str, Any]:
 def _settings(config: Config, declared: _Declared) -> dict[str, Any]:
     section = declared.section
     if declared.kind == "drift":
-        return config.checks.drift.settings()
+        return {**config.checks.drift.settings(), **_asked(section)}
     if isinstance(section, ComparisonSection):
         return {"relative": section.relative}
     if isinstance(section, CustomSection):
         return {"call": section.call, "params": section.params}
-    return {}
+    return _asked(section)
+
+
+def _asked(section: LimitSection) -> dict[str, Any]:
+    """Return the settings that stand at the limit; a drift limit's method is drift's own where it says none."""
+    params = {"params": section.params} if section.params else {}
+    return params if section.method is None else {**params, "method": section.method}
 
 
 def _parts(config: Config, declared: _Declared) -> Iterator[tuple[str | None, tuple[str, ...], str | None]]:
@@ -179,7 +185,8 @@ def _parts(config: Config, declared: _Declared) -> Iterator[tuple[str | None, tu
 def _demand(config: Config, declared: _Declared) -> None:
     """Refuse a check that could not be made, or a setting that would be ignored."""
     kind, section = declared.kind, declared.section
-    if (kind in _NEED_LABELS or declared.base in _NEED_LABELS) and config.data.target is None:
+    facts = BY_KIND.get(kind, {}).get(declared.metric)
+    if (kind in _NEED_LABELS or (facts is not None and facts.labels)) and config.data.target is None:
         raise config.fault(declared.route, "this check needs labels", "data.target", "name the column that holds them")
     if kind == "fairness" and not (section.groups or config.data.groups):
         todo = "name at least one column"
@@ -192,16 +199,31 @@ def _demand(config: Config, declared: _Declared) -> None:
 
 
 def _demand_home(config: Config, declared: _Declared, section: LimitSection) -> None:
-    homes = {"groups": "fairness", "slices": "quality", "params": "custom"}
+    homes = {"groups": "fairness", "slices": "quality"}
     for name, home in homes.items():
         if getattr(section, name) and declared.kind != home:
             route = (*declared.route, name)
             raise config.fault(route, f"{name} under {declared.kind}", f"{name} under {home} only", "remove the key")
+    _demand_settings(config, declared, section)
     for name in section.slices or ():
         if name not in config.data.slices:
             valid = ", ".join(config.data.slices) or "a name under data.slices, which has none"
             todo = nearest(name, config.data.slices)
             raise config.fault((*declared.route, "slices"), f"the slice {name!r}", f"one of {valid}", todo)
+
+
+def _demand_settings(config: Config, declared: _Declared, section: LimitSection) -> None:
+    facts = BY_KIND.get(declared.kind, {}).get(declared.metric)
+    if facts is None:
+        return
+    problem = param_problem(facts, section.params)
+    if problem:
+        key, given, expected = problem
+        route: Route = (*declared.route, "params", key) if key else declared.route
+        raise config.fault(route, given, expected, nearest(str(key), facts.params) if key else "")
+    if section.method is not None and section.method not in facts.methods:
+        expected = f"one of {', '.join(facts.methods)}" if facts.methods else "no method: there is one way only"
+        raise config.fault((*declared.route, "method"), f"method: {section.method}", expected)
 
 
 def _refuse_twins(config: Config, specs: list[CheckSpec]) -> None:
