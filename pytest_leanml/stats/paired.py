@@ -31,6 +31,7 @@ from pytest_leanml.stats.estimate import Estimate
 from pytest_leanml.stats.influence import influence_of
 from pytest_leanml.stats.intervals import critical_t
 from pytest_leanml.stats.joint import accuracy_limits, bootstrap_limits, joint_cells
+from pytest_leanml.stats.pairs import demand_same, translation
 from pytest_leanml.stats.probabilities import codes_of
 from pytest_leanml.stats.quality import Needs, measure, metric_for
 from pytest_leanml.vocabulary import Task
@@ -100,7 +101,7 @@ def gain(  # noqa: PLR0913 - keyword only
         MeasurementError: not the same rows, tasks or positive labels; the metric does not fit them; not finite.
     """
     facts = metric_for(metric, candidate)
-    _demand_same(candidate, champion)
+    demand_same(candidate, champion)
     ours, theirs = (measure(metric, each, confidence=confidence).value for each in (candidate, champion))
     if relative and not theirs > 0:
         raise InconclusiveError(
@@ -130,7 +131,7 @@ def _estimate(asked: _Gain, limits: Limits | None, method: str | None, n: int, *
 def _label_limits(asked: _Gain, candidate: Sample, champion: Sample, seed: int) -> tuple[Limits | None, str]:
     # Both models' labels are there, or their values could not have been measured.
     truth, ours = codes_of(candidate), cast("IntArray", candidate.pred_codes)
-    theirs = _translation(candidate, champion)[cast("IntArray", champion.pred_codes)]
+    theirs = translation(candidate, champion)[cast("IntArray", champion.pred_codes)]
     cells = joint_cells(truth, ours, theirs)
     if asked.metric == "accuracy" and not asked.relative:
         return accuracy_limits(cells, asked.confidence), "newcombe-paired"
@@ -160,34 +161,6 @@ def _row_limits(asked: _Gain, candidate: Sample, champion: Sample) -> tuple[Limi
     margin = critical_t(asked.confidence, influence.known - 1) * error + blind
     method = "paired-delta" if asked.relative and influence.method == "paired-t" else influence.method
     return (asked.value - margin, asked.value + margin), method
-
-
-def _translation(candidate: Sample, champion: Sample) -> IntArray:
-    """Return the candidate's code of each of the champion's classes; one that it lacks gets a code of its own."""
-    places = {label: code for code, label in enumerate(dict.fromkeys([*candidate.classes, *champion.classes]))}
-    return np.array([places[label] for label in champion.classes], dtype=np.intp)
-
-
-def _demand_same(candidate: Sample, champion: Sample) -> None:
-    """Refuse to compare different questions, or answers to different rows."""
-    if candidate.task is not champion.task or candidate.positive != champion.positive:
-        raise MeasurementError(
-            f"a {candidate.task} candidate (positive: {candidate.positive!r}) beside a {champion.task} champion "
-            f"(positive: {champion.positive!r})",
-            "one task and one positive label",
-        )
-    if not _same_rows(candidate, champion):
-        raise MeasurementError(
-            f"{len(candidate)} rows for the candidate and {len(champion)} for the champion, with other true values",
-            "the same rows in the same order",
-            "let both models answer one frame",
-        )
-
-
-def _same_rows(candidate: Sample, champion: Sample) -> bool:
-    if candidate.true_codes is None or champion.true_codes is None:
-        return np.array_equal(candidate.y_true, champion.y_true)
-    return np.array_equal(candidate.true_codes, _translation(candidate, champion)[champion.true_codes])
 
 
 def _demand_finite(metric: str, *values: float) -> None:
