@@ -6,8 +6,8 @@ import os
 import statistics
 import subprocess
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +24,8 @@ class Result:
         theirs: median seconds of what it is held against.
         goal: what it must reach, as text.
         met: whether it does.
+        note: what else was measured.
+        versions: package -> version, of either side.
     """
 
     name: str
@@ -31,15 +33,35 @@ class Result:
     theirs: float
     goal: str
     met: bool
+    note: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ratio(self) -> float:
+        """How many times as long theirs takes."""
+        return self.theirs / self.ours if self.ours else float("inf")
+
+    def plain(self) -> dict[str, Any]:
+        """Return what stands in results.json."""
+        return {
+            "name": self.name,
+            "ours_s": round(self.ours, 6),
+            "theirs_s": round(self.theirs, 6),
+            "ratio": round(self.ratio, 3),
+            "goal": self.goal,
+            "met": self.met,
+            "note": self.note,
+            "versions": dict(self.versions),
+        }
 
     def __str__(self) -> str:
         """Return the row."""
-        difference = (self.ours - self.theirs) * 1000
-        ratio = self.ours / self.theirs if self.theirs else float("inf")
         mark = "ok" if self.met else "MISSED"
+        note = f"; {self.note}" if self.note else ""
         return (
             f"{self.name}: ours {self.ours * 1000:.1f} ms, theirs {self.theirs * 1000:.1f} ms, "
-            f"ratio {ratio:.2f}, difference {difference:+.1f} ms; goal {self.goal}: {mark}"
+            f"theirs / ours {self.ratio:.2f}, difference {(self.ours - self.theirs) * 1000:+.1f} ms{note}; "
+            f"goal {self.goal}: {mark}"
         )
 
 
