@@ -132,7 +132,7 @@ def bootstrap_limits(  # noqa: PLR0913 - keyword only
     """
     padded = _padded(cells)
     gains = np.concatenate(
-        [_gains(metric, padded, draws, labels, relative=relative) for draws in _draws(padded.rows, cells.n, seed)]
+        [gains_of(metric, padded, draws, labels, relative=relative) for draws in _draws(padded.rows, cells.n, seed)]
     )
     defined = gains[np.isfinite(gains)]
     if len(defined) < (1 - MOST_UNDEFINED) * len(gains):
@@ -166,9 +166,19 @@ def _draws(weights: FloatArray, n: int, seed: int) -> Iterator[FloatArray]:
         yield rng.multinomial(n, weights / weights.sum(), size=min(step, resamples - start)).astype(np.float64)
 
 
-def _gains(
+def gains_of(
     metric: str, cells: Cells, draws: FloatArray, labels: tuple[IntArray, IntArray], *, relative: bool
 ) -> FloatArray:
+    """Return the gain of each draw, shape (r,); NaN where it is undefined.
+
+    Args:
+        metric: accuracy, precision, recall or f1_score.
+        cells: what the columns of the draws are.
+        draws: rows of each cell, shape (r, c).
+        labels: the classes that the candidate's and the champion's metric is a mean over; a draw that has a class
+            neither in truth nor in predictions leaves it out, as scikit-learn would.
+        relative: divide by the champion's value.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         ours = _values(metric, cells.truth, cells.ours, draws, labels[0])
         theirs = _values(metric, cells.truth, cells.theirs, draws, labels[1])
@@ -181,12 +191,8 @@ def _values(metric: str, truth: IntArray, given: IntArray, draws: FloatArray, la
     if metric == "accuracy":
         return np.asarray(draws @ right / draws.sum(axis=1))
     real, guess = truth[:, None] == labels, given[:, None] == labels
-    hits = draws @ (real & right[:, None])
-    if metric == "precision":
-        return np.asarray((hits / (draws @ guess)).mean(axis=1))
-    if metric == "recall":
-        return np.asarray((hits / (draws @ real)).mean(axis=1))
-    margins = draws @ real + draws @ guess
-    # A class that a draw has neither in truth nor in predictions is not met there, and the mean leaves it out.
-    met = margins > 0
-    return np.asarray(np.where(met, 2 * hits / np.where(met, margins, 1), 0).sum(axis=1) / met.sum(axis=1))
+    hits, reals, guesses = draws @ (real & right[:, None]), draws @ real, draws @ guess
+    below = {"precision": guesses, "recall": reals, "f1_score": (reals + guesses) / 2}[metric]
+    met = reals + guesses > 0
+    shares = np.where(met, hits / np.where(met, below, 1.0), 0.0)
+    return np.asarray(shares.sum(axis=1) / met.sum(axis=1))

@@ -16,6 +16,13 @@ Where the models differ alike in every row, t would give an interval of width ze
 "binomial-bound": with the confidence asked for, at most a share 1 - ((1 - confidence) / 2) ** (1 / n) of rows can
 differ from those seen, by no more than the metric allows. An unbounded one (mae, rmse, r2) gets no interval; nor
 does an RMSE of exactly 0, nor a bootstrap in which more than 5 % of the resamples are undefined.
+
+Two other methods can be asked for: "bootstrap" takes the paired bootstrap for every metric; "permutation" widens the
+default interval, where need be, to that of the paired permutation test (``permutation``), so that no gain above 0 is
+proven which that test does not find at the same level: "paired-permutation".
+
+``details`` holds what the rows say beside the interval: both values, the flips and McNemar's p values (metrics of
+labels), DeLong's z and p value (roc_auc), the p value of Student's t (all others), and what the method adds.
 """
 
 from __future__ import annotations
@@ -25,20 +32,33 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
+from scipy import special
 
 from pytest_leanml.errors import InconclusiveError, MeasurementError
+from pytest_leanml.stats.agreement import agreement
+from pytest_leanml.stats.delong import two_sided
 from pytest_leanml.stats.estimate import Estimate
 from pytest_leanml.stats.influence import influence_of
 from pytest_leanml.stats.intervals import critical_t
 from pytest_leanml.stats.joint import accuracy_limits, bootstrap_limits, joint_cells
 from pytest_leanml.stats.pairs import demand_same, translation
+from pytest_leanml.stats.permutation import permute
 from pytest_leanml.stats.probabilities import codes_of
 from pytest_leanml.stats.quality import Needs, measure, metric_for
+from pytest_leanml.stats.resampling import bootstrap_rows
 from pytest_leanml.vocabulary import Task
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from pytest_leanml.stats.influence import Influence
     from pytest_leanml.stats.intervals import Limits
     from pytest_leanml.stats.samples import IntArray, Sample
+
+    # Limits, the name of their method, and the details that the tests add.
+    _Found: TypeAlias = tuple[Limits | None, str, dict[str, float]]
+
+METHODS = ("auto", "bootstrap", "permutation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +72,8 @@ class _Gain:
         sign: 1 where higher is better, else -1.
         relative: divided by the champion's value.
         confidence: two-sided level.
+        method: one of ``METHODS``.
+        seed: of resampling and permuting.
     """
 
     metric: str
@@ -60,6 +82,8 @@ class _Gain:
     sign: int
     relative: bool
     confidence: float
+    method: str
+    seed: int
 
     @property
     def value(self) -> float:
@@ -82,6 +106,7 @@ def gain(  # noqa: PLR0913 - keyword only
     relative: bool = False,
     confidence: float = 0.95,
     seed: int = 0,
+    method: str = "auto",
 ) -> Estimate:
     """Return how much better the candidate is than the champion; positive where it is better.
 
@@ -92,16 +117,20 @@ def gain(  # noqa: PLR0913 - keyword only
         relative: divide the gain by the champion's value.
         confidence: two-sided level.
         seed: of the resampling; the same seed gives the same interval.
+        method: auto, bootstrap or permutation; see above.
 
     Returns:
-        The gain in the metric's unit, "1" when relative; details: candidate and champion (their values).
+        The gain in the metric's unit, "1" when relative; details: candidate and champion (their values), and the tests.
 
     Raises:
         InconclusiveError: the metric is undefined for either model, or relative to a champion's value not above 0.
-        MeasurementError: not the same rows, tasks or positive labels; the metric does not fit them; not finite.
+        MeasurementError: not the same rows, tasks or positive labels; the metric or the method does not fit them; not
+            finite.
     """
     facts = metric_for(metric, candidate)
     demand_same(candidate, champion)
+    if method not in METHODS:
+        raise MeasurementError(f"the method {method!r}", f"one of {', '.join(METHODS)}")
     ours, theirs = (measure(metric, each, confidence=confidence).value for each in (candidate, champion))
     if relative and not theirs > 0:
         raise InconclusiveError(
@@ -109,17 +138,19 @@ def gain(  # noqa: PLR0913 - keyword only
             "a champion's value above 0",
             "use relative: false",
         )
-    asked = _Gain(metric, ours, theirs, 1 if facts.higher_is_better else -1, relative, confidence)
+    sign = 1 if facts.higher_is_better else -1
+    asked = _Gain(metric, ours, theirs, sign, relative, confidence, method, seed)
     with np.errstate(over="ignore", invalid="ignore"):
-        if facts.needs is Needs.LABELS:
-            limits, method = _label_limits(asked, candidate, champion, seed)
-        else:
-            limits, method = _row_limits(asked, candidate, champion)
-    return _estimate(asked, limits, method, len(candidate), unit="1" if relative else facts.unit)
+        limits, name, tests = (_of_labels if facts.needs is Needs.LABELS else _of_rows)(asked, candidate, champion)
+        if method == "permutation":
+            limits, name, tests = _permuted(asked, candidate, champion, (limits, name, tests))
+    return _estimate(asked, limits, name, len(candidate), unit="1" if relative else facts.unit, tests=tests)
 
 
-def _estimate(asked: _Gain, limits: Limits | None, method: str | None, n: int, *, unit: str) -> Estimate:
-    details = {"candidate": asked.ours, "champion": asked.theirs}
+def _estimate(  # noqa: PLR0913 - private
+    asked: _Gain, limits: Limits | None, method: str | None, n: int, *, unit: str, tests: dict[str, float]
+) -> Estimate:
+    details = {"candidate": asked.ours, "champion": asked.theirs, **tests}
     _demand_finite(asked.metric, asked.value, *(limits or ()))
     if limits is None:
         return Estimate(asked.value, n, confidence=asked.confidence, unit=unit, details=details)
@@ -128,18 +159,30 @@ def _estimate(asked: _Gain, limits: Limits | None, method: str | None, n: int, *
     return Estimate(asked.value, n, low, high, method, asked.confidence, unit, details=details)
 
 
-def _label_limits(asked: _Gain, candidate: Sample, champion: Sample, seed: int) -> tuple[Limits | None, str]:
+def _permuted(asked: _Gain, candidate: Sample, champion: Sample, found: _Found) -> _Found:
+    """Widen the limits to those of the permutation test: the value, give or take what chance stays below."""
+    limits, _, tests = found
+    permuted = permute(asked.metric, candidate, champion, seed=asked.seed)
+    reach = permuted.reach(asked.confidence) * (1 / asked.theirs if asked.relative else 1.0)
+    tests = {**tests, **permuted.details()}
+    if limits is None or not math.isfinite(reach):
+        return None, "", tests
+    return (min(limits[0], asked.value - reach), max(limits[1], asked.value + reach)), "paired-permutation", tests
+
+
+def _of_labels(asked: _Gain, candidate: Sample, champion: Sample) -> _Found:
     # Both models' labels are there, or their values could not have been measured.
     truth, ours = codes_of(candidate), cast("IntArray", candidate.pred_codes)
     theirs = translation(candidate, champion)[cast("IntArray", champion.pred_codes)]
     cells = joint_cells(truth, ours, theirs)
-    if asked.metric == "accuracy" and not asked.relative:
-        return accuracy_limits(cells, asked.confidence), "newcombe-paired"
+    tests = agreement(candidate, champion).details()
+    if asked.metric == "accuracy" and not asked.relative and asked.method != "bootstrap":
+        return accuracy_limits(cells, asked.confidence), "newcombe-paired", tests
     labels = _averaged(candidate, truth, ours), _averaged(candidate, truth, theirs)
     limits = bootstrap_limits(
-        asked.metric, cells, labels, relative=asked.relative, confidence=asked.confidence, seed=seed
+        asked.metric, cells, labels, relative=asked.relative, confidence=asked.confidence, seed=asked.seed
     )
-    return limits, "paired-bootstrap"
+    return limits, "paired-bootstrap", tests
 
 
 def _averaged(sample: Sample, truth: IntArray, given: IntArray) -> IntArray:
@@ -149,8 +192,36 @@ def _averaged(sample: Sample, truth: IntArray, given: IntArray) -> IntArray:
     return np.union1d(truth, given)
 
 
-def _row_limits(asked: _Gain, candidate: Sample, champion: Sample) -> tuple[Limits | None, str]:
+def _of_rows(asked: _Gain, candidate: Sample, champion: Sample) -> _Found:
     influence = influence_of(asked.metric, candidate, champion)
+    tests = {} if influence is None else _test(asked, influence)
+    if asked.method == "bootstrap":
+        limits = bootstrap_rows(
+            asked.metric,
+            candidate,
+            champion,
+            sign=asked.sign,
+            relative=asked.relative,
+            confidence=asked.confidence,
+            seed=asked.seed,
+        )
+        if limits is not None:
+            return limits, "paired-bootstrap", tests
+    return *_row_limits(asked, influence), tests
+
+
+def _test(asked: _Gain, influence: Influence) -> dict[str, float]:
+    """Return the test of no gain at all that goes with the influences; nothing where no row differs from another."""
+    error = influence.error((float(asked.sign), -float(asked.sign)))
+    if error is None:
+        return {}
+    quotient = asked.sign * (asked.ours - asked.theirs) / error
+    if asked.metric == "roc_auc":
+        return {"delong_z": quotient, "delong_p": two_sided(quotient)}
+    return {"t": quotient, "t_p": float(2 * special.stdtr(influence.known - 1, -abs(quotient)))}
+
+
+def _row_limits(asked: _Gain, influence: Influence | None) -> tuple[Limits | None, str]:
     if influence is None:
         return None, ""
     error, blind = influence.error(asked.slopes), influence.blind(asked.slopes, asked.confidence)

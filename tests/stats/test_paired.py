@@ -70,7 +70,7 @@ def test_the_gain_is_the_difference_of_the_values_and_positive_where_better(metr
     assert found.value == pytest.approx(sign * (ours - theirs), **CLOSE)
     assert found.value > 0
     assert back.value == pytest.approx(-found.value, **CLOSE)
-    assert found.details == {"candidate": ours, "champion": theirs}
+    assert (found.details["candidate"], found.details["champion"]) == (ours, theirs)
     assert (found.n, found.unit, found.confidence) == (len(candidate), METRICS[metric].unit, 0.95)
     assert found.low < found.value < found.high
 
