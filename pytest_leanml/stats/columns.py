@@ -13,6 +13,8 @@ import numpy.typing as npt
 from pytest_leanml.errors import InconclusiveError, MeasurementError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_leanml.stats.samples import FloatArray
 
 Present = TypeVar("Present")
@@ -45,12 +47,16 @@ def binned(reference: npt.ArrayLike, current: npt.ArrayLike, bins: int = 10) -> 
         InconclusiveError: a side has no row, or nothing but missing values.
         MeasurementError: infinity or values that are no numbers; fewer than two bins.
     """
-    old, new = numbers(reference, "reference"), numbers(current, "current")
-    edges = _edges(old.present, bins)
-    return _fill(old, edges), _fill(new, edges)
+    return bin_counts(numbers(reference, "reference"), numbers(current, "current"), bins)
 
 
-def _edges(ordered: FloatArray, bins: int) -> FloatArray:
+def bin_counts(old: Side[FloatArray], new: Side[FloatArray], bins: int = 10) -> tuple[FloatArray, FloatArray]:
+    """Return what ``binned`` does, of sides that are sorted already."""
+    edges = quantile_edges(old.present, bins)
+    return fill(old, edges), fill(new, edges)
+
+
+def quantile_edges(ordered: FloatArray, bins: int) -> FloatArray:
     """Return the inner edges of the bins; an atom has one just below itself and one on itself."""
     if bins < 2:  # noqa: PLR2004 - one bin compares nothing
         raise MeasurementError(f"{bins} bins", "at least 2")
@@ -60,7 +66,8 @@ def _edges(ordered: FloatArray, bins: int) -> FloatArray:
     return np.unique(np.concatenate([inner, atoms, np.nextafter(atoms, -np.inf)]))
 
 
-def _fill(side: Side[FloatArray], edges: FloatArray) -> FloatArray:
+def fill(side: Side[FloatArray], edges: FloatArray) -> FloatArray:
+    """Return the rows in each bin, closed on the right, the outer two open to infinity; the missing ones last."""
     below = np.searchsorted(side.present, edges, side="right")
     return np.diff(np.concatenate([[0.0], below, [side.filled, side.filled + side.missing]]))
 
@@ -72,9 +79,35 @@ def categories(reference: npt.ArrayLike, current: npt.ArrayLike) -> tuple[FloatA
         InconclusiveError: a side has no row, or nothing but missing values.
         MeasurementError: values that cannot be told apart, such as lists.
     """
+    found = tally(reference, current)
+    return found.reference, found.current
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tally:
+    """Both sides' rows in each category.
+
+    Attributes:
+        names: the categories, k of them.
+        reference: shape (k + 1,), rows in each, the missing ones last.
+        current: shape (k + 1,).
+    """
+
+    names: Sequence[Any]
+    reference: FloatArray
+    current: FloatArray
+
+
+def tally(reference: npt.ArrayLike, current: npt.ArrayLike) -> Tally:
+    """Count both sides' categories; ``categories`` with their names.
+
+    Raises:
+        InconclusiveError: a side has no row, or nothing but missing values.
+        MeasurementError: values that cannot be told apart, such as lists.
+    """
     old, new = _labels(reference, "reference"), _labels(current, "current")
     names = dict.fromkeys([*old.present, *new.present])
-    return _line_up(old, names), _line_up(new, names)
+    return Tally(tuple(names), _line_up(old, names), _line_up(new, names))
 
 
 def _line_up(side: Side[Counter[Any]], names: dict[Any, None]) -> FloatArray:
