@@ -117,21 +117,40 @@ def ks(reference: npt.ArrayLike, current: npt.ArrayLike, *, confidence: float = 
         MeasurementError: infinity or values that are no numbers.
     """
     old, new = numbers(reference, "reference"), numbers(current, "current")
-    distance = _distance(old.present, new.present)
+    return ks_of(_distance(old.present, new.present), old, new, confidence=confidence)
+
+
+def ks_of(distance: float, old: Side[Any], new: Side[Any], *, confidence: float = 0.95, error: float = 0.0) -> Estimate:
+    """Return what ``ks`` says of a distance that was already measured, however that was done.
+
+    Args:
+        distance: the largest distance of both sides' distribution functions, where they have values.
+        old: how many rows of the reference have a value; what is present is not looked at.
+        new: the same of the current rows.
+        confidence: two-sided level of the interval.
+        error: by how much the true distance of these rows may be larger, such as within a bin; the interval's upper
+            limit covers it, and ``details`` name it ``bin_error``.
+    """
     p_value, events = _ks_p_value(distance, old.filled, new.filled), 2
-    value = distance
+    value, most = distance, distance + error
     if old.missing or new.missing:
-        value = max(distance, abs(old.share - new.share))
+        gone = abs(old.share - new.share)
+        value, most = max(value, gone), max(most, gone)
         p_value, events = min(1.0, 2 * min(p_value, _missing_p_value(old, new))), 4
     margin = _dkw(old.filled, confidence, events) + _dkw(new.filled, confidence, events)
     return Estimate(
         value,
         old.filled + new.filled,
         low=max(0.0, value - margin),
-        high=min(1.0, value + margin),
+        high=min(1.0, most + margin),
         interval="dkw",
         confidence=confidence,
-        details={"distance": distance, "p_value": p_value, **_rows(old, new)},
+        details={
+            "distance": distance,
+            "p_value": p_value,
+            **({"bin_error": error} if error else {}),
+            **_rows(old, new),
+        },
     )
 
 
