@@ -32,7 +32,7 @@ def _workbench(config: pytest.Config) -> Workbench:
 
         recording = config.stash.get(RECORDING, None)
         config.stash[WORKBENCH] = (
-            plain_workbench(options_of(config))
+            plain_workbench(options_of(config), config.add_cleanup)
             if recording is None
             else recorded_workbench(recording.context, recording.recorder.write)
         )

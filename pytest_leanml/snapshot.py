@@ -10,6 +10,7 @@ from pytest_leanml import __version__
 from pytest_leanml.clock import now, stamp
 from pytest_leanml.collection import environment_variable
 from pytest_leanml.config import check_specs, environment_of, load_config
+from pytest_leanml.deploy.journal import check_journal
 from pytest_leanml.digest import digest_artifact, digest_bytes
 from pytest_leanml.errors import ConfigError, SourceError
 from pytest_leanml.evidence.document import EvidenceContext
@@ -95,6 +96,9 @@ def take_snapshot(options: GateOptions, run_id: str, folder: Path, never: tuple[
         compares=any(spec.kind == "comparison" for spec in specs),
         into=folder,
     )
+    if config is not None and subjects.alias is not None:
+        # It is opened by the deployer alone; a URL that cannot be used is to be known before a check runs.
+        check_journal(config)
     if subjects.candidate is not None:
         rules = replace(rules, data={**rules.data, "subject_digest": subjects.candidate.digest})
     manifest = Manifest(

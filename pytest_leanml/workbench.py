@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -206,16 +208,24 @@ def recorded_workbench(context: Mapping[str, Any], note: Callable[..., None]) ->
     return Workbench(config, context["evaluated_at"], lambda: (pair[0], pair[1]), note)
 
 
-def plain_workbench(options: GateOptions) -> Workbench:
-    """Make the workbench of a plain test run: models are resolved when they are first asked for."""
+def plain_workbench(options: GateOptions, at_end: Callable[[Callable[[], Any]], Any]) -> Workbench:
+    """Make the workbench of a plain test run: models are resolved when they are first asked for.
+
+    Args:
+        options: flags and ini values.
+        at_end: is given what must be done when the session is over.
+    """
     config = load_config(options.config) if options.config.exists() or options.config_named else None
-    return Workbench(config, stamp(now()), lambda: _resolve(config, options), lambda *_args, **_fields: None)
+    return Workbench(config, stamp(now()), lambda: _resolve(config, options, at_end), lambda *_args, **_fields: None)
 
 
-def _resolve(config: Config | None, options: GateOptions) -> tuple[Subject | None, Subject | None]:
+def _resolve(
+    config: Config | None, options: GateOptions, at_end: Callable[[Callable[[], Any]], Any]
+) -> tuple[Subject | None, Subject | None]:
     target = environment_of(config, options.environment, environment_variable())[1] if config is not None else None
-    # The folder lives as long as the process: lazily loaded parts of a model may be read late.
+    # The folder lives as long as the session: lazily loaded parts of a model may be read late.
     folder = tempfile.mkdtemp(prefix="leanml-")
+    at_end(partial(shutil.rmtree, folder, ignore_errors=True))
     subjects = find_subjects(
         config, target, candidate=options.candidate, champion=options.champion, compares=False, into=Path(folder)
     )

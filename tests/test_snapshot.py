@@ -138,3 +138,9 @@ def test_a_registered_model_brings_its_champion_its_tags_and_its_streak(register
 def test_the_harness_is_named_with_a_digest_of_its_code():
     found = harness()
     assert (found["name"], found["digest"][:7], found) == ("pytest-leanml", "sha256:", harness())
+
+
+@pytest.mark.parametrize("url", ["mysql://host/db", "no url", "sqlite:///:memory:"])
+def test_a_journal_that_no_deploy_could_open_is_known_before_a_check_runs(registered, snap, url):
+    with pytest.raises(GateUsageError, match=r"store\.journal is not a URL that can be used"):
+        snap("--gate-candidate=models:/flights/2", text=STREAK + f"store: {{journal: '{url}'}}\n")

@@ -18,7 +18,7 @@ def plain_of(pytester):
 
     def make(*flags):
         config = pytester.parseconfig(*flags)
-        return plain_workbench(read_options(config, config.option))
+        return plain_workbench(read_options(config, config.option), config.add_cleanup)
 
     return make
 
@@ -48,12 +48,18 @@ def test_a_project_without_a_configuration_has_no_models_and_no_data(plain_of):
         bench.candidate()
 
 
-def test_a_plain_run_resolves_its_models_when_they_are_first_asked_for(flights, plain_of):
-    bench = plain_of()
+def test_a_plain_run_resolves_its_models_when_they_are_first_asked_for(flights, pytester):
+    at_end = []
+    config = pytester.parseconfig()
+    bench = plain_workbench(read_options(config, config.option), at_end.append)
     assert bench._subjects == []
     assert list(bench.candidate().predict(bench.frame("evaluation")))[:4] == [1, 0, 0, 1]
     assert len(bench._subjects) == 1
-    assert not bench._subjects[0][0].predictions.is_relative_to(flights)
+    copied = bench._subjects[0][0].predictions
+    assert not copied.is_relative_to(flights)
+    assert copied.exists()
+    at_end[-1]()
+    assert not copied.parent.exists()
 
 
 def test_a_flag_names_the_model_of_a_plain_run(registered, plain_of):

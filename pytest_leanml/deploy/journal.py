@@ -237,6 +237,16 @@ def journal_url(config: Config | None, registry_uri: str) -> tuple[str, str | No
     return f"sqlite:///{state / 'leanml.db'}", warning
 
 
+def check_journal(config: Config) -> None:
+    """Refuse a ``store.journal`` that no deploy could open; nothing is made or reached.
+
+    Raises:
+        GateUsageError: it is no URL that can be used, or the database's driver is not installed.
+    """
+    if config.store.journal:
+        _engine(config.store.journal).dispose()
+
+
 def open_journal(config: Config | None, registry_uri: str) -> tuple[Journal, str | None]:
     """Open the journal, and return it with the warning of ``journal_url``; its folder is made if need be.
 
