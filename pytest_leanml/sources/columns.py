@@ -1,4 +1,7 @@
-"""Columns of a pandas or polars frame, so that nothing else asks which of the two it is."""
+"""Columns of a pandas, polars or pyarrow table, so that nothing else asks which of them it is.
+
+A lazy table (``sources.lazy``) has names and a number of rows here; whatever else needs its rows in memory is refused.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from pytest_leanml.errors import SourceError
+from pytest_leanml.sources.lazy import is_lazy, lazy_names, lazy_rows, refuse_lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,19 +25,26 @@ def is_polars(frame: object) -> bool:
     return kind.__name__ == "DataFrame" and kind.__module__.partition(".")[0] == "polars"
 
 
+def is_arrow(frame: object) -> bool:
+    """Tell a pyarrow Table."""
+    return isinstance(frame, pa.Table)
+
+
 def is_frame(frame: object) -> bool:
-    """Tell whether ``frame`` is a pandas or polars DataFrame."""
-    return isinstance(frame, pd.DataFrame) or is_polars(frame)
+    """Tell whether ``frame`` holds its rows in memory: a pandas or polars DataFrame, or a pyarrow Table."""
+    return isinstance(frame, pd.DataFrame | pa.Table) or is_polars(frame)
 
 
 def column_names(frame: Any) -> tuple[str, ...]:
     """Return the names in order, as text."""
-    return tuple(str(name) for name in frame.columns)
+    if is_lazy(frame):
+        return lazy_names(frame)
+    return tuple(str(name) for name in (frame.column_names if is_arrow(frame) else frame.columns))
 
 
 def row_count(frame: Any) -> int:
-    """Return the number of rows."""
-    return int(frame.shape[0])
+    """Return the number of rows; a lazy table counts them where they are."""
+    return lazy_rows(frame) if is_lazy(frame) else int(frame.shape[0])
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -65,13 +77,30 @@ def series(frame: Any, name: str) -> pd.Series[Any]:
     """Return one column as a pandas Series on a plain 0..n-1 index; categoricals become their values.
 
     Raises:
-        SourceError: no such column.
+        SourceError: no such column, or a lazy table.
     """
-    require_columns(frame, [name], what="the frame")
-    raw = frame[name].to_pandas() if is_polars(frame) else frame.iloc[:, column_names(frame).index(name)]
-    found: pd.Series[Any] = raw.reset_index(drop=True)
+    raw = native(frame, name)
+    found: pd.Series[Any] = raw.reset_index(drop=True) if isinstance(raw, pd.Series) else _pandas(raw)
     if isinstance(found.dtype, pd.CategoricalDtype):
         return found.astype(object if found.isna().any() else found.cat.categories.dtype)
+    return found
+
+
+def native(frame: Any, name: str) -> Any:
+    """Return one column as its library has it: a pandas or polars Series, or a pyarrow ChunkedArray.
+
+    Raises:
+        SourceError: no such column, or a lazy table.
+    """
+    refuse_lazy(frame, f"the values of `{name}`")
+    require_columns(frame, [name], what="the frame")
+    if is_arrow(frame):
+        return frame.column(name)
+    return frame[name] if is_polars(frame) else frame.iloc[:, column_names(frame).index(name)]
+
+
+def _pandas(raw: Any) -> pd.Series[Any]:
+    found: pd.Series[Any] = raw.to_pandas()
     return found
 
 
@@ -79,13 +108,31 @@ def column(frame: Any, name: str) -> np.ndarray[Any, Any]:
     """Return one column as a NumPy array of shape (n,).
 
     Numbers and booleans keep their dtype (nullable integers with a missing value become float with NaN); text is an
-    object array in which a missing value is None.
+    object array in which a missing value is None. Numbers are not copied where their library keeps them so.
 
     Raises:
-        SourceError: no such column.
+        SourceError: no such column, or a lazy table.
     """
-    found = series(frame, name)
-    return np.asarray(_values(found))
+    raw = native(frame, name)
+    plain = _plain_numbers(raw)
+    return np.asarray(_values(series(frame, name))) if plain is None else plain
+
+
+def _plain_numbers(raw: Any) -> np.ndarray[Any, Any] | None:
+    """Return a column of numbers without a copy where that can be, None for a column of anything else."""
+    if isinstance(raw, pd.Series):
+        # NumPy's own numbers are as they should be, NaN and all; pandas' nullable ones are not.
+        return raw.to_numpy() if isinstance(raw.dtype, np.dtype) and raw.dtype.kind in "biuf" else None
+    number = _arrow_number(raw.type) if isinstance(raw, pa.ChunkedArray) else raw.dtype.is_integer() or _is_float(raw)
+    return np.asarray(raw.to_numpy()) if number else None
+
+
+def _arrow_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def _is_float(raw: Any) -> bool:
+    return bool(raw.dtype.is_float())
 
 
 def _values(found: pd.Series[Any]) -> Any:
@@ -105,8 +152,12 @@ def _values(found: pd.Series[Any]) -> Any:
 def is_numeric(frame: Any, name: str) -> bool:
     """Tell whether a column holds numbers; booleans, text, categories and times are no numbers."""
     require_columns(frame, [name], what="the frame")
+    refuse_lazy(frame, f"the type of `{name}`")
     if is_polars(frame):
         return bool(frame.schema[name].is_numeric())
+    if is_arrow(frame):
+        kind = frame.schema.field(name).type
+        return _arrow_number(kind) or bool(pa.types.is_decimal(kind))
     dtype = frame.dtypes.iloc[column_names(frame).index(name)]
     return bool(pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype))
 
@@ -115,21 +166,32 @@ def select(frame: Any, names: Sequence[str]) -> Any:
     """Return the frame with ``names`` in this order, of the same library.
 
     Raises:
-        SourceError: a column is absent.
+        SourceError: a column is absent, or a lazy table.
     """
+    refuse_lazy(frame, "a choice of columns")
     require_columns(frame, names, what="the frame")
-    if is_polars(frame):
+    if is_polars(frame) or is_arrow(frame):
         return frame.select(list(names))
     have = column_names(frame)
     return frame.iloc[:, [have.index(name) for name in names]]
 
 
 def to_pandas(frame: Any) -> pd.DataFrame:
-    """Return the frame as pandas; a pandas frame as it is."""
-    found: pd.DataFrame = frame.to_pandas() if is_polars(frame) else frame
+    """Return the frame as pandas; a pandas frame as it is.
+
+    Raises:
+        SourceError: a lazy table.
+    """
+    refuse_lazy(frame, "all of its rows")
+    found: pd.DataFrame = frame if isinstance(frame, pd.DataFrame) else frame.to_pandas()
     return found
 
 
 def keep_rows(frame: Any, mask: np.ndarray[Any, Any]) -> Any:
-    """Return the rows where ``mask``, a boolean array of shape (n,), is true."""
-    return frame.filter(mask) if is_polars(frame) else frame.loc[mask]
+    """Return the rows where ``mask``, a boolean array of shape (n,), is true.
+
+    Raises:
+        SourceError: a lazy table.
+    """
+    refuse_lazy(frame, "a choice of rows")
+    return frame.loc[mask] if isinstance(frame, pd.DataFrame) else frame.filter(mask)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pytest_leanml.errors import InconclusiveError, MeasurementError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pytest_leanml.stats.samples import FloatArray
 
@@ -38,6 +38,9 @@ class Side(Generic[Present]):
     def share(self) -> float:
         """Missing rows as a share of all."""
         return self.missing / (self.filled + self.missing)
+
+
+Labels = npt.ArrayLike | Side[Counter[Any]]
 
 
 def binned(reference: npt.ArrayLike, current: npt.ArrayLike, bins: int = 10) -> tuple[FloatArray, FloatArray]:
@@ -72,8 +75,12 @@ def fill(side: Side[FloatArray], edges: FloatArray) -> FloatArray:
     return np.diff(np.concatenate([[0.0], below, [side.filled, side.filled + side.missing]]))
 
 
-def categories(reference: npt.ArrayLike, current: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+def categories(reference: Labels, current: Labels) -> tuple[FloatArray, FloatArray]:
     """Return both sides' rows in each category, the missing ones last.
+
+    Args:
+        reference: shape (n,), labels of any kind; or the rows of each, as ``counted_labels`` makes them.
+        current: the same.
 
     Raises:
         InconclusiveError: a side has no row, or nothing but missing values.
@@ -98,7 +105,7 @@ class Tally:
     current: FloatArray
 
 
-def tally(reference: npt.ArrayLike, current: npt.ArrayLike) -> Tally:
+def tally(reference: Labels, current: Labels) -> Tally:
     """Count both sides' categories; ``categories`` with their names.
 
     Raises:
@@ -112,6 +119,26 @@ def tally(reference: npt.ArrayLike, current: npt.ArrayLike) -> Tally:
 
 def _line_up(side: Side[Counter[Any]], names: dict[Any, None]) -> FloatArray:
     return np.array([*(side.present[name] for name in names), side.missing], dtype=np.float64)
+
+
+def counted_labels(pairs: Iterable[tuple[Any, int]]) -> Side[Counter[Any]]:
+    """Gather rows of each label, counted elsewhere, perhaps in parts: what is equal is added up.
+
+    Args:
+        pairs: a label and a number of rows; a label may come several times, one that is missing (None, NaN, NaT, NA)
+            as well.
+
+    Raises:
+        TypeError: a label that cannot be told apart from others, such as a list.
+    """
+    found: Counter[Any] = Counter()
+    missing = 0
+    for label, rows in pairs:
+        if _is_missing(label):
+            missing += rows
+        elif rows:
+            found[label] += rows
+    return Side(found, found.total(), missing)
 
 
 def numbers(values: npt.ArrayLike, name: str) -> Side[FloatArray]:
@@ -154,14 +181,15 @@ def _number(value: Any) -> float:
     return float(value)
 
 
-def _labels(values: npt.ArrayLike, name: str) -> Side[Counter[Any]]:
+def _labels(values: Labels, name: str) -> Side[Counter[Any]]:
+    if isinstance(values, Side):
+        return _filled(values, name)
     array = _column(values, name)
     try:
         found = _count(array)
     except TypeError as error:
         raise MeasurementError(f"{name} holds values that are no categories", "numbers, booleans or text") from error
-    missing = sum(found.pop(key) for key in [key for key in found if _is_missing(key)])
-    return _filled(Side(found, len(array) - missing, missing), name)
+    return _filled(counted_labels(found.items()), name)
 
 
 def _count(array: npt.NDArray[Any]) -> Counter[Any]:

@@ -1,0 +1,106 @@
+"""Counts of a column in memory, taken by the library that holds it: no Python object for each row.
+
+Labels are told apart as Python does: 1 and 1.0 are one, 1 and "1" are two. What is missing (None, NaN, NaT, NA) is
+counted apart.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pytest_leanml.errors import MeasurementError
+from pytest_leanml.sources.columns import column, is_numeric, native
+from pytest_leanml.stats.columns import Side, counted_labels
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Iterable
+
+    Pairs = Iterable[tuple[Any, int]]
+
+
+def label_counts(frame: Any, name: str) -> Side[Counter[Any]]:
+    """Count the rows of each label in a column; ``stats.columns.categories`` takes what it returns.
+
+    Args:
+        frame: a pandas or polars DataFrame, or a pyarrow Table.
+        name: the column.
+
+    Raises:
+        MeasurementError: values that cannot be told apart, such as lists.
+        SourceError: no such column, or a lazy table.
+    """
+    raw = native(frame, name)
+    try:
+        if isinstance(raw, pa.ChunkedArray):
+            return counted_labels(_of_arrow(raw))
+        return counted_labels(_of_pandas(raw) if isinstance(raw, pd.Series) else _of_polars(raw))
+    except (TypeError, pa.ArrowNotImplementedError) as fault:
+        raise MeasurementError(f"`{name}` holds values that are no categories", "numbers, booleans or text") from fault
+
+
+def comparable(frame: Any, name: str, *, ordered: bool) -> np.ndarray[Any, Any] | Side[Counter[Any]]:
+    """Return a column as drift compares it: values where they have an order, else the rows of each label."""
+    return column(frame, name) if ordered else label_counts(frame, name)
+
+
+def is_ordered(frame: Any, name: str) -> bool:
+    """Tell whether a column holds numbers or times, which have an order, rather than categories.
+
+    Raises:
+        SourceError: no such column, or a lazy table.
+    """
+    if is_numeric(frame, name):
+        return True
+    raw = native(frame, name)
+    if isinstance(raw, pa.ChunkedArray):
+        return bool(pa.types.is_timestamp(raw.type) or pa.types.is_duration(raw.type))
+    if isinstance(raw, pd.Series):
+        kind = raw.dtype.categories.dtype if isinstance(raw.dtype, pd.CategoricalDtype) else raw.dtype
+        return getattr(kind, "kind", "O") in "mM"
+    return bool(raw.dtype.is_temporal() and str(raw.dtype) != "Time")
+
+
+def _of_pandas(raw: pd.Series[Any]) -> Pairs:
+    if isinstance(raw.dtype, pd.CategoricalDtype):
+        return _of_codes(raw.cat.codes.to_numpy(), raw.cat.categories.tolist())
+    if isinstance(raw.dtype, pd.StringDtype | pd.ArrowDtype):
+        # Both store text as Arrow does, or turn it into that faster than Python could count it.
+        found = pa.array(raw.array, from_pandas=True)
+        return _of_arrow(found if isinstance(found, pa.ChunkedArray) else pa.chunked_array([found]))
+    codes, labels = pd.factorize(raw, use_na_sentinel=True)
+    return _of_codes(codes, labels.tolist())
+
+
+def _of_codes(codes: np.ndarray[Any, Any], labels: list[Any]) -> Pairs:
+    """Count codes from 0, and -1 for missing."""
+    rows = np.bincount(codes.astype(np.int64, copy=False) + 1, minlength=len(labels) + 1).tolist()
+    return zip([None, *labels], rows, strict=True)
+
+
+def _of_polars(raw: Any) -> Pairs:
+    found = raw.value_counts(name="rows of a label")
+    labels, rows = found.to_series(0), found.to_series(1)
+    return zip(labels.to_list(), rows.to_list(), strict=True)
+
+
+def _of_arrow(raw: pa.ChunkedArray) -> Pairs:
+    if pa.types.is_dictionary(raw.type):
+        whole = raw.unify_dictionaries()
+        if not whole.num_chunks:
+            return []
+        indices = pa.chunked_array([chunk.indices for chunk in whole.chunks])
+        labels = [*whole.chunk(0).dictionary.to_pylist(), None]
+        found = pc.value_counts(indices)
+        places = found.field("values").to_pylist()
+        return [
+            (labels[-1 if at is None else at], n)
+            for at, n in zip(places, found.field("counts").to_pylist(), strict=True)
+        ]
+    found = pc.value_counts(raw)
+    return zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True)
