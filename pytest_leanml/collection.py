@@ -27,6 +27,8 @@ MEASURING: Mapping[str, Kind] = {
     "quality": Kind.QUALITY,
     "fairness": Kind.FAIRNESS,
     "comparison": Kind.COMPARISON,
+    "leakage": Kind.LEAKAGE,
+    "serving": Kind.SERVING,
     "lineage": Kind.LINEAGE,
     "evidence": Kind.CUSTOM,
 }

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from pytest_leanml.checks.drift import Drift
     from pytest_leanml.checks.evidence import EvidenceRecorder
     from pytest_leanml.checks.fairness import Fairness
+    from pytest_leanml.checks.leakage import Leakage
     from pytest_leanml.checks.lineage import Lineage
     from pytest_leanml.checks.quality import Quality
+    from pytest_leanml.checks.serving import Serving
     from pytest_leanml.checks.study import Study
     from pytest_leanml.evidence.records import MeasurementRecord
     from pytest_leanml.workbench import Workbench
@@ -125,8 +127,24 @@ def comparison(request: pytest.FixtureRequest) -> Comparison:
 
 
 @pytest.fixture
+def leakage(request: pytest.FixtureRequest) -> Leakage:
+    """Measure what training and evaluation have in common that they should not."""
+    from pytest_leanml.checks.leakage import Leakage
+
+    return Leakage(_study(request))
+
+
+@pytest.fixture
+def serving(request: pytest.FixtureRequest) -> Serving:
+    """Measure how fast and how large the candidate is, and whether what is served is what was judged."""
+    from pytest_leanml.checks.serving import Serving
+
+    return Serving(_study(request))
+
+
+@pytest.fixture
 def lineage(request: pytest.FixtureRequest) -> Lineage:
-    """Measure how old the candidate's training is."""
+    """Measure where the candidate comes from: its age, run, commit and data, and what making it cost."""
     from pytest_leanml.checks.lineage import Lineage
 
     return Lineage(_study(request))

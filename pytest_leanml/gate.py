@@ -245,6 +245,7 @@ def _plain(ref: Any) -> dict[str, Any] | None:
         "source": ref.source,
         "training_date": ref.training_date,
         "predictions": str(ref.predictions) if ref.predictions is not None else None,
+        "run": ref.run.plain() if ref.run is not None else None,
     }
 
 

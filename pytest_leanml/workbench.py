@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_leanml.checks.study import Study, StudySettings
+from pytest_leanml.checks.subject import SubjectFacts
 from pytest_leanml.clock import now, stamp
 from pytest_leanml.collection import environment_variable
 from pytest_leanml.config import environment_of, load_config
 from pytest_leanml.errors import ConfigError
+from pytest_leanml.evidence.runs import RunFacts
 from pytest_leanml.sources.frames import describe, read_table, table_facts
 from pytest_leanml.sources.models import as_predictor, load_model
 from pytest_leanml.sources.predictions import load_predictions
@@ -39,6 +41,7 @@ class Subject:
         source: registry, run, file or predictions.
         predictions: private copy of the file that is judged instead of loading the model.
         training_date: RFC 3339 time, None when unknown.
+        run: what the run that made it says of itself, None without one.
     """
 
     artifact: Path
@@ -46,17 +49,19 @@ class Subject:
     source: str
     training_date: str | None
     predictions: Path | None = None
+    run: RunFacts | None = None
 
     @classmethod
     def of(cls, ref: ModelRef) -> Subject:
         """Take over what matters from a resolved model."""
-        return cls(ref.artifact, ref.digest, ref.source, ref.training_date, ref.predictions)
+        return cls(ref.artifact, ref.digest, ref.source, ref.training_date, ref.predictions, ref.run)
 
     @classmethod
     def read(cls, plain: Mapping[str, Any]) -> Subject:
         """Read it from the supervisor's context."""
         predictions = Path(plain["predictions"]) if plain["predictions"] else None
-        return cls(Path(plain["artifact"]), plain["digest"], plain["source"], plain["training_date"], predictions)
+        run = RunFacts.of(plain["run"]) if plain.get("run") else None
+        return cls(Path(plain["artifact"]), plain["digest"], plain["source"], plain["training_date"], predictions, run)
 
 
 @dataclass(slots=True)
@@ -147,7 +152,25 @@ class Workbench:
             return StudySettings(evaluated_at=self.evaluated_at)
         found = self._found()[0] if self.config.model is not None else None
         training_date = found.training_date if found is not None else None
-        return StudySettings.of(self.config, training_date=training_date, evaluated_at=self.evaluated_at)
+        return StudySettings.of(
+            self.config,
+            training_date=training_date,
+            evaluated_at=self.evaluated_at,
+            subject=self._facts(found) if found is not None else None,
+        )
+
+    def _facts(self, subject: Subject) -> SubjectFacts:
+        model = self.config.model if self.config is not None else None
+        return SubjectFacts(
+            subject.artifact,
+            subject.digest,
+            source=subject.source,
+            predictions=subject.predictions is not None,
+            trust=bool(model and model.trust),
+            trusted_types=tuple(model.trusted_types) if model is not None else (),
+            drop=self._never_features(),
+            run=subject.run,
+        )
 
     def _found(self) -> tuple[Subject | None, Subject | None]:
         if not self._subjects:

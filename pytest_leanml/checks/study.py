@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_leanml.checks.measurement import Sink
+    from pytest_leanml.checks.subject import SubjectFacts
     from pytest_leanml.config import Config
     from pytest_leanml.evidence.records import Comparison
     from pytest_leanml.sources.predictor import Predictor
@@ -57,6 +58,7 @@ class StudySettings:
         first_release: the model may have no champion.
         training_date: RFC 3339 time of the candidate's training, None when not known.
         evaluated_at: RFC 3339 time of this run; the only clock of the checks.
+        subject: the candidate's artifact and the run that made it, None where they are not known.
     """
 
     root: Path = field(default_factory=Path)
@@ -78,15 +80,24 @@ class StudySettings:
     first_release: bool = False
     training_date: str | None = None
     evaluated_at: str | None = None
+    subject: SubjectFacts | None = None
 
     @classmethod
-    def of(cls, config: Config, *, training_date: str | None = None, evaluated_at: str | None = None) -> Self:
+    def of(
+        cls,
+        config: Config,
+        *,
+        training_date: str | None = None,
+        evaluated_at: str | None = None,
+        subject: SubjectFacts | None = None,
+    ) -> Self:
         """Read them from leanml.yaml.
 
         Args:
             config: the file, as loaded.
             training_date: from the registry, None when not known.
             evaluated_at: stamped by the supervisor.
+            subject: the candidate's artifact and its run, None where they are not known.
         """
         data, model, drift = config.data, config.model, config.checks.drift.settings()
         return cls(
@@ -109,6 +120,7 @@ class StudySettings:
             first_release=bool(model and model.first_release),
             training_date=training_date,
             evaluated_at=evaluated_at,
+            subject=subject,
         )
 
 

@@ -145,11 +145,51 @@ class Comparison(Limits):
         return value
 
 
+class Leakage(Limits):
+    """What the model may have known before it was judged."""
+
+    kind: ClassVar[str] = "leakage"
+    overlap: LimitSection | None = None
+    near_overlap: LimitSection | None = None
+    single_column_power: LimitSection | None = None
+    time: LimitSection | None = None
+    groups: LimitSection | None = None
+    identifiers: LimitSection | None = None
+
+
+class Serving(Limits):
+    """How the model serves."""
+
+    kind: ClassVar[str] = "serving"
+    latency_p50_ms: LimitSection | None = None
+    latency_p95_ms: LimitSection | None = None
+    latency_p99_ms: LimitSection | None = None
+    throughput_rows_per_s: LimitSection | None = None
+    memory_mb: LimitSection | None = None
+    artifact_mb: LimitSection | None = None
+    start_seconds: LimitSection | None = None
+    parity: LimitSection | None = None
+    feature_parity: LimitSection | None = None
+    signature: LimitSection | None = None
+
+
 class Lineage(Limits):
-    """Where the model comes from."""
+    """Where the model comes from, and what it cost."""
 
     kind: ClassVar[str] = "lineage"
     training_age_days: LimitSection | None = None
+    run_id: LimitSection | None = None
+    git_commit: LimitSection | None = None
+    clean_tree: LimitSection | None = None
+    clean_tree_now: LimitSection | None = None
+    data_digests: LimitSection | None = None
+    parent_run: LimitSection | None = None
+    dvc: LimitSection | None = None
+    dvc_metric: LimitSection | None = None
+    training_minutes: LimitSection | None = None
+    pipeline_minutes: LimitSection | None = None
+    data_age_hours: LimitSection | None = None
+    cost_share: LimitSection | None = None
 
 
 class Checks(Section):
@@ -161,6 +201,8 @@ class Checks(Section):
     fairness: Fairness = Fairness()
     drift: Drift = Drift()
     comparison: Comparison = Comparison()
+    leakage: Leakage = Leakage()
+    serving: Serving = Serving()
     lineage: Lineage = Lineage()
     custom: dict[str, CustomSection] = Field(default_factory=dict)
 
@@ -174,4 +216,13 @@ class Checks(Section):
 
     def kinds(self) -> tuple[Limits, ...]:
         """Return the kinds that have named metrics, in the order of the gate."""
-        return self.data_quality, self.quality, self.fairness, self.drift, self.comparison, self.lineage
+        return (
+            self.data_quality,
+            self.quality,
+            self.fairness,
+            self.drift,
+            self.comparison,
+            self.leakage,
+            self.serving,
+            self.lineage,
+        )

@@ -73,12 +73,88 @@ FAIRNESS = {
     "equalized_odds_difference": MetricFacts(0, 1, higher_is_better=False, labels=True),
 }
 DRIFT = {"share": _SHARE_OF_HARM, "prediction": _ERROR}
-LINEAGE = {"training_age_days": _ERROR}
+_AMOUNT = MetricFacts(0, math.inf, higher_is_better=False)
+_HOLDS = MetricFacts(0, 1, higher_is_better=True)
+LINEAGE = {
+    "training_age_days": _ERROR,
+    "run_id": _HOLDS,
+    "git_commit": _HOLDS,
+    "clean_tree": _HOLDS,
+    "clean_tree_now": MetricFacts(0, 1, higher_is_better=True, params={"untracked": Param.FLAG}),
+    "data_digests": MetricFacts(0, 1, higher_is_better=True, params={"tables": Param.TEXTS}),
+    "parent_run": _HOLDS,
+    "dvc": MetricFacts(0, 1, higher_is_better=True, params={"lock": Param.TEXT, "dependencies": Param.FLAG}),
+    "dvc_metric": MetricFacts(
+        -math.inf,
+        math.inf,
+        higher_is_better=None,
+        params={"file": Param.TEXT, "name": Param.TEXT, "lock": Param.TEXT},
+        needs=("file", "name"),
+    ),
+    "training_minutes": _AMOUNT,
+    "pipeline_minutes": _AMOUNT,
+    "data_age_hours": MetricFacts(0, math.inf, higher_is_better=False, params={"data": Param.TEXT}),
+    "cost_share": _AMOUNT,
+}
+_COLUMNS = {"columns": Param.TEXTS}
+LEAKAGE = {
+    "overlap": MetricFacts(0, 1, higher_is_better=False, params=_COLUMNS),
+    "near_overlap": MetricFacts(
+        0, 1, higher_is_better=False, params={**_COLUMNS, "tolerance": Param.NUMBER, "rows": Param.WHOLE}
+    ),
+    "single_column_power": MetricFacts(
+        0, 1, higher_is_better=False, params={**_COLUMNS, "data": Param.TEXT, "rows": Param.WHOLE}, labels=True
+    ),
+    "time": _SHARE_OF_HARM,
+    "groups": MetricFacts(0, 1, higher_is_better=False, params=_COLUMNS),
+    "identifiers": MetricFacts(
+        0, math.inf, higher_is_better=False, params={"unique": Param.NUMBER, "allow": Param.TEXTS}
+    ),
+}
+_SERVED = {
+    "url": Param.TEXT,
+    "call": Param.TEXT,
+    "format": Param.TEXT,
+    "rows": Param.WHOLE,
+    "batch": Param.WHOLE,
+    "timeout": Param.NUMBER,
+    "seconds": Param.NUMBER,
+}
+_TIMED = {**_SERVED, "warmup": Param.WHOLE}
+_LATENCY = MetricFacts(0, math.inf, higher_is_better=False, params=_TIMED)
+SERVING = {
+    "latency_p50_ms": _LATENCY,
+    "latency_p95_ms": _LATENCY,
+    "latency_p99_ms": _LATENCY,
+    "throughput_rows_per_s": MetricFacts(0, math.inf, higher_is_better=True, params=_TIMED),
+    "memory_mb": MetricFacts(
+        0, math.inf, higher_is_better=False, params={"rows": Param.WHOLE, "seconds": Param.NUMBER}
+    ),
+    "artifact_mb": _AMOUNT,
+    "start_seconds": MetricFacts(
+        0, math.inf, higher_is_better=False, params={"runs": Param.WHOLE, "seconds": Param.NUMBER}
+    ),
+    "parity": MetricFacts(
+        0, 1, higher_is_better=False, params={**_SERVED, "tolerance": Param.NUMBER, "answer": Param.TEXT}
+    ),
+    "feature_parity": MetricFacts(
+        0, 1, higher_is_better=False, params={**_SERVED, **_COLUMNS, "tolerance": Param.NUMBER}
+    ),
+    "signature": _AMOUNT,
+}
 DATA_QUALITY = {
     "schema": MetricFacts(0, math.inf, higher_is_better=False),
     "rows": MetricFacts(0, math.inf, higher_is_better=None),
 }
-BY_KIND = {"data_quality": DATA_QUALITY, "quality": QUALITY, "fairness": FAIRNESS, "drift": DRIFT, "lineage": LINEAGE}
+BY_KIND = {
+    "data_quality": DATA_QUALITY,
+    "quality": QUALITY,
+    "fairness": FAIRNESS,
+    "drift": DRIFT,
+    "leakage": LEAKAGE,
+    "serving": SERVING,
+    "lineage": LINEAGE,
+}
 
 
 def limit_problem(metric: str, facts: MetricFacts, bounds: Mapping[str, float]) -> tuple[str, str, str] | None:

@@ -14,6 +14,7 @@ from pytest_leanml.errors import GateUsageError, RegistryError, SourceError
 from pytest_leanml.registry.copies import copy_in, copy_within, download
 from pytest_leanml.registry.lookups import Version, demand_version, pages, resolve_alias, run_of
 from pytest_leanml.registry.refs import AliasUri, ModelRef, PathUri, RunUri, VersionUri, check_run, parse_uri
+from pytest_leanml.registry.runs import run_facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,6 +95,7 @@ def _from_registry(client: Client, parsed: VersionUri | AliasUri, into: Path) ->
         training_date=facts.training_date,
         training=facts.training,
         source="registry",
+        run=run_facts(client, run),
     )
 
 
@@ -115,6 +117,7 @@ def _from_run(client: Client, parsed: RunUri, into: Path) -> ModelRef:
         training_date=facts.training_date,
         training=facts.training,
         source="run",
+        run=run_facts(client, run),
     )
 
 

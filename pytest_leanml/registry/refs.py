@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from pytest_leanml.evidence.runs import RunFacts
+
 Source = Literal["registry", "run", "file", "predictions"]
 Distinct = Literal["run", "day", "evaluation"]
 
@@ -46,6 +48,7 @@ class ModelRef:
         training: what the run says of the training: ``seconds``, ``git_commit``, ``git_dirty``.
         source: where the bytes came from.
         predictions: private copy of a predictions file that is judged in place of loading the model.
+        run: what the run that logged it says of lineage and budget, None without one.
     """
 
     uri: str
@@ -60,6 +63,7 @@ class ModelRef:
     training: Mapping[str, Any] = field(default_factory=dict)
     source: Source = "file"
     predictions: Path | None = None
+    run: RunFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)

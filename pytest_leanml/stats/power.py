@@ -1,0 +1,228 @@
+"""How well one column alone tells the target: what tells it too well may be the target in disguise."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import stats
+
+from pytest_leanml.errors import InconclusiveError, MeasurementError
+from pytest_leanml.stats.estimate import Estimate, Part
+from pytest_leanml.stats.intervals import critical
+from pytest_leanml.stats.quality import measure
+from pytest_leanml.stats.samples import FloatArray, IntArray, Sample, make_sample
+from pytest_leanml.vocabulary import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FOLDS = 5
+MOST_BINS = 64
+LEAST_ROWS = 30
+_PRIOR = 1.0  # rows of the whole that each value is mixed with
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One column: numbers, or categories as whole numbers from 0.
+
+    Attributes:
+        values: shape (n,); a missing number is NaN, a missing category has a code of its own.
+        numeric: whether the values have an order.
+    """
+
+    values: FloatArray | IntArray
+    numeric: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The target, coded.
+
+    Attributes:
+        task: binary, multiclass or regression.
+        values: shape (n,): 0 and 1 (positive), codes from 0, or finite numbers.
+        fold: shape (n,), which fold each row belongs to.
+    """
+
+    task: Task
+    values: FloatArray | IntArray
+    fold: IntArray = field(repr=False)
+
+
+def target_of(sample: Sample, *, seed: int = 0) -> Target:
+    """Code the truth of a sample and deal its rows to five folds.
+
+    Raises:
+        InconclusiveError: fewer than 30 rows, or one class or value only.
+    """
+    values: Any = sample.y_true if sample.true_codes is None else sample.true_codes
+    if sample.task is Task.BINARY:
+        values = sample.truth.astype(np.intp)
+    if len(values) < LEAST_ROWS:
+        raise InconclusiveError(f"{len(values)} rows to learn a column's power from", f"at least {LEAST_ROWS}")
+    if values.min() == values.max():
+        raise InconclusiveError("the target has one value only", "a target that varies", "judge other rows")
+    fold = np.random.default_rng(seed).permutation(len(values)) % FOLDS
+    return Target(sample.task, values, fold)
+
+
+def single_column_power(features: Mapping[str, Feature], target: Target, *, confidence: float = 0.95) -> Estimate:
+    """Return the power of the column that tells the target best.
+
+    A column's power is the larger of two:
+
+    - by its values: each category, or each of at most 64 bins of equal size, answers with the target's mean (multiclass:
+      the most frequent class) among the other four of five folds; a missing value is a category of its own;
+    - by its order, for numbers: with no fitting at all.
+
+    It is measured as ROC AUC, turned round where it is below 1/2 (binary); accuracy above that of the most frequent
+    class, as a share of what is possible (multiclass, Cohen's "best guess" scale); R2, and the squared rank correlation
+    of Spearman for the order (regression). 0.5, 0 and 0 are no power.
+
+    Args:
+        features: name -> column of shape (n,).
+        target: of as many rows.
+        confidence: level; the limits of all columns hold at once (Bonferroni), so that those of the best one do, too.
+
+    Returns:
+        The best column's power with its limits; ``by`` holds every column, the best first.
+
+    Raises:
+        InconclusiveError: no column, or none that varies.
+        MeasurementError: an infinite number, or columns of another length.
+    """
+    varied = {name: each for name, each in features.items() if _varies(each, len(target.values), name)}
+    if not varied:
+        raise InconclusiveError(
+            "no column varies", "at least one column with two values", "look at how the data is made"
+        )
+    level = 1 - (1 - confidence) / len(varied)
+    found = {name: _power(each, target, level) for name, each in varied.items()}
+    ranked = dict(sorted(found.items(), key=lambda item: (-item[1].value, item[0])))
+    floor = 0.5 if target.task is Task.BINARY else 0.0
+    constant = {name: Part(floor, len(target.values)) for name in features if name not in varied}
+    best = next(iter(ranked.values()))
+    return replace(
+        best,
+        low=max(each.low or 0.0 for each in ranked.values()),
+        high=max(1.0 if each.high is None else each.high for each in ranked.values()),
+        interval=f"{best.interval}, simultaneous over {len(varied)}",
+        confidence=confidence,
+        by={name: Part(each.value, each.n, each.low, each.high) for name, each in ranked.items()} | constant,
+        details={"columns": float(len(features)), "constant": float(len(constant))},
+    )
+
+
+def _varies(feature: Feature, rows: int, name: str) -> bool:
+    values = feature.values
+    if len(values) != rows:
+        raise MeasurementError(f"{len(values)} values of `{name}`", f"one for each of {rows} rows")
+    if feature.numeric and np.isinf(values).any():
+        raise MeasurementError(f"infinite values in `{name}`", "finite numbers or missing ones", "clean the column")
+    first = values[0]
+    return not bool(np.all((values == first) | (np.isnan(values) & np.isnan(first))))
+
+
+def _power(feature: Feature, target: Target, level: float) -> Estimate:
+    by_values = _by_values(_codes(feature), target, level)
+    if not feature.numeric or target.task is Task.MULTICLASS:
+        return by_values
+    by_order = _by_order(stats.rankdata(_filled(feature.values), method="dense"), target, level)
+    return max(by_values, by_order, key=lambda each: each.value)
+
+
+def _filled(values: FloatArray | IntArray) -> FloatArray:
+    """Put missing numbers below all others, so that their being missing has an order as well."""
+    numbers = np.asarray(values, dtype=np.float64)
+    return np.where(np.isnan(numbers), -np.inf, numbers)
+
+
+def _codes(feature: Feature) -> IntArray:
+    if not feature.numeric:
+        return np.unique(feature.values, return_inverse=True)[1]
+    numbers = np.asarray(feature.values, dtype=np.float64)
+    present = numbers[~np.isnan(numbers)]
+    bins = min(MOST_BINS, max(2, len(numbers) // LEAST_ROWS))
+    edges = np.unique(np.quantile(present, np.arange(1, bins) / bins, method="inverted_cdf"))
+    # Edges of repeated values are their own bin: a value of which there are many is told apart from its neighbours.
+    codes = np.searchsorted(edges, numbers, "left") + np.searchsorted(edges, numbers, "right")
+    return np.unique(np.where(np.isnan(numbers), -1, codes), return_inverse=True)[1]
+
+
+def _by_values(codes: IntArray, target: Target, level: float) -> Estimate:
+    if target.task is Task.MULTICLASS:
+        return _accuracy(codes, target, level)
+    answers = _means(codes, target)
+    if target.task is Task.BINARY:
+        return _area(answers, target, level)
+    found = measure("r2", make_sample(Task.REGRESSION, target.values, answers), confidence=level)
+    return _above_nothing(found, found.value, found.low, found.high)
+
+
+def _means(codes: IntArray, target: Target) -> FloatArray:
+    """Return for each row the mean target of its code among the other folds, mixed with the mean of all of them."""
+    cell, size = codes * FOLDS + target.fold, (int(codes.max()) + 1) * FOLDS
+    counts = np.bincount(cell, minlength=size).reshape(-1, FOLDS)
+    sums = np.bincount(cell, weights=target.values, minlength=size).reshape(-1, FOLDS)
+    others, total = counts.sum(1, keepdims=True) - counts, sums.sum(1, keepdims=True) - sums
+    prior = total.sum(0) / others.sum(0)
+    means: FloatArray = ((total + _PRIOR * prior) / (others + _PRIOR))[codes, target.fold]
+    return means
+
+
+def _accuracy(codes: IntArray, target: Target, level: float) -> Estimate:
+    classes, values = int(target.values.max()) + 1, target.values.astype(np.intp)
+    if (int(codes.max()) + 1) * FOLDS * classes > 50_000_000:  # noqa: PLR2004 - 400 MB of counts
+        codes = np.minimum(codes, 50_000_000 // (FOLDS * classes) - 1)
+    rows = (int(codes.max()) + 1) * FOLDS
+    cells = np.bincount((codes * FOLDS + target.fold) * classes + values, minlength=rows * classes)
+    counts = cells.reshape(-1, FOLDS, classes)
+    others = counts.sum(1, keepdims=True) - counts
+    prior = others.sum(0) / others.sum((0, 2))[:, None]
+    answers = np.argmax(others + _PRIOR * prior, axis=2)[codes, target.fold]
+    labels = tuple(range(classes))
+    found = measure("accuracy", make_sample(Task.MULTICLASS, values, answers, classes=labels), confidence=level)
+    base = float(np.bincount(values).max()) / len(values)
+    scaled = [(each - base) / (1 - base) for each in (found.value, found.low or 0.0, _one(found.high))]
+    return _above_nothing(found, *scaled)
+
+
+def _one(high: float | None) -> float:
+    return 1.0 if high is None else high
+
+
+def _above_nothing(found: Estimate, value: float, low: float | None, high: float | None) -> Estimate:
+    """Call everything at or below no power none."""
+    clipped = [min(1.0, max(0.0, each)) for each in (value, low or 0.0, _one(high))]
+    return replace(found, value=clipped[0], low=clipped[1], high=clipped[2])
+
+
+def _area(scores: FloatArray, target: Target, level: float) -> Estimate:
+    sample = make_sample(Task.BINARY, target.values, scores=scores, classes=(0, 1), positive=1)
+    found = measure("roc_auc", sample, confidence=level)
+    if found.value >= 0.5:  # noqa: PLR2004 - chance
+        return replace(found, low=max(0.5, found.low or 0.0))
+    low, high = 1 - _one(found.high), 1 - (found.low or 0.0)
+    return replace(found, value=1 - found.value, low=max(0.5, low), high=high)
+
+
+def _by_order(ranks: FloatArray, target: Target, level: float) -> Estimate:
+    if target.task is Task.BINARY:
+        return _area(ranks.astype(np.float64), target, level)
+    n = len(ranks)
+    r = float(stats.spearmanr(ranks, target.values).statistic)
+    low, high = _spearman(r, n, critical(level))
+    nearest = 0.0 if low <= 0 <= high else min(low * low, high * high)
+    # A perfect correlation has no limits on that scale: rounding must not put them on one side of it.
+    return Estimate(r * r, n, min(nearest, r * r), max(low * low, high * high, r * r), "bonett-wright", level)
+
+
+def _spearman(r: float, n: int, z: float) -> tuple[float, float]:
+    """Limits of a rank correlation on Fisher's scale (Bonett and Wright 2000, Psychometrika 65, 23-28)."""
+    inside = min(max(r, -1 + 1e-15), 1 - 1e-15)
+    half = z * math.sqrt((1 + inside * inside / 2) / (n - 3))
+    return math.tanh(math.atanh(inside) - half), math.tanh(math.atanh(inside) + half)
