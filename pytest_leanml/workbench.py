@@ -16,7 +16,7 @@ from pytest_leanml.collection import environment_variable
 from pytest_leanml.config import environment_of, load_config
 from pytest_leanml.errors import ConfigError
 from pytest_leanml.evidence.runs import RunFacts
-from pytest_leanml.sources.frames import describe, read_table, table_facts
+from pytest_leanml.sources.frames import describe, read_lazily, read_table, table_facts
 from pytest_leanml.sources.models import as_predictor, load_model
 from pytest_leanml.sources.predictions import load_predictions
 from pytest_leanml.subjects import find_subjects
@@ -116,7 +116,8 @@ class Workbench:
         source = getattr(self.config.data, name) if self.config is not None else None
         if source is None or self.config is None:
             return None
-        table = read_table(
+        read = read_lazily if source.lazy else read_table
+        table = read(
             self.config.resolve(source.path),
             name=name,
             format=source.format,

@@ -95,6 +95,6 @@ def test_what_is_refused_is_not_valid(schema, text, tmp_path):
 def test_names_for_messages():
     assert names_at(("checks", "quality"))[:2] == ["accuracy", "precision"]
     assert names_at(("environments", "any", "limits", "any"))[-1] == "below"
-    assert names_at(("data", "train")) == ["path", "digest", "format"]
+    assert names_at(("data", "train")) == ["path", "digest", "format", "lazy"]
     assert names_at(("policy", "paths", 0)) == []
     assert names_at(("nowhere", "at", 3)) == []

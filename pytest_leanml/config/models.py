@@ -106,6 +106,7 @@ class Source(Section):
     path: LocalPath
     digest: Digest | None = None
     format: Literal["parquet", "csv", "arrow"] | None = None
+    lazy: Flag = False
 
 
 def _short(key: str, what: str) -> BeforeValidator:

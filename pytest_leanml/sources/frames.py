@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import warnings
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,11 @@ import pyarrow.parquet
 
 from pytest_leanml.digest import digest_bytes
 from pytest_leanml.errors import SourceError
-from pytest_leanml.sources.columns import column_names, is_frame, is_polars, row_count, series
+from pytest_leanml.sources.columns import column_names, is_arrow, is_frame, is_polars, row_count, series
 from pytest_leanml.sources.faults import brief, quiet, told_as
+from pytest_leanml.sources.lazy import is_lazy, lazy_names
+from pytest_leanml.sources.lazy_parquet import ParquetRows
+from pytest_leanml.sources.lazy_tables import newest_moment, summary_digest
 from pytest_leanml.sources.tables import Table
 
 if TYPE_CHECKING:
@@ -58,15 +61,51 @@ def read_table(
     """
     data = read_bytes(path, what=f"the {name} data")
     digest = digest_bytes(data)
-    if expected_digest is not None and digest != expected_digest:
+    _demand_digest(path, name, digest, expected_digest)
+    frame = _parse(data, path, _format_of(path, format))
+    return Table(name, frame, digest, str(path), newest(frame, time, file=path) if time else None)
+
+
+def _demand_digest(path: Path, name: str, digest: str, expected: str | None) -> None:
+    if expected is not None and digest != expected:
         raise SourceError(
             f"the {name} data has the digest {digest}",
-            f"{expected_digest}, as data.{name}.digest says",
+            f"{expected}, as data.{name}.digest says",
             "restore the file, or update the digest after looking at what changed",
             file=path,
         )
-    frame = _parse(data, path, _format_of(path, format))
-    return Table(name, frame, digest, str(path), newest(frame, time, file=path) if time else None)
+
+
+def read_lazily(
+    path: Path,
+    *,
+    name: str,
+    format: str | None = None,  # noqa: A002 - the key's name in leanml.yaml
+    time: str | None = None,
+    expected_digest: str | None = None,
+) -> Table:
+    """Open a Parquet file whose rows are read batch by batch, as often as a check asks; arguments as ``read_table``.
+
+    Raises:
+        SourceError: as ``read_table``; a file of another format.
+    """
+    if _format_of(path, format) != "parquet":
+        given = format or Path(path).suffix
+        raise SourceError(f"{given} with lazy: true", "a Parquet file", "write it as Parquet", file=path)
+    rows = ParquetRows(Path(path))
+    refuse_duplicates(rows.schema.names, path)
+    if not rows.schema.names:
+        raise SourceError("the table has no columns", "at least one", file=path)
+    digest = rows.digest()
+    _demand_digest(path, name, digest, expected_digest)
+    return Table(name, rows, digest, str(path), _newest_of_lazy(rows, time) if time else None)
+
+
+def _newest_of_lazy(frame: Any, time: str) -> str | None:
+    moment = newest_moment(frame, time)
+    if moment is None:
+        return None
+    return _rfc3339(moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC))
 
 
 def read_bytes(path: Path, *, what: str) -> bytes:
@@ -161,27 +200,38 @@ def describe(frame: Any, *, name: str, time: str | None = None) -> Table:
     """Bind a frame made by a project's own fixture to a digest of its content.
 
     The digest covers names, types, values and their order (not the index); the same content in pandas and polars
-    need not have the same digest.
+    need not have the same digest. Of a lazy table it covers what ``lazy_tables.summary_digest`` says.
 
     Raises:
-        SourceError: no pandas or polars DataFrame, no columns, a name used twice, a time column without times.
+        SourceError: no DataFrame, pyarrow Table or lazy table, no columns, a name used twice, a time column without
+            times.
     """
+    if is_lazy(frame):
+        return _describe_lazy(frame, name, time)
     if not is_frame(frame):
         raise SourceError(
             f"{name}_data is a {type(frame).__module__}.{type(frame).__name__}",
-            "a pandas or polars DataFrame",
-            f"return a DataFrame from your `{name}_data` fixture",
+            "a pandas or polars DataFrame, a pyarrow Table, a polars LazyFrame, a DuckDB relation or a Spark DataFrame",
+            f"return one of them from your `{name}_data` fixture",
         )
-    refuse_duplicates(frame.columns, f"{name}_data")
+    refuse_duplicates(column_names(frame), f"{name}_data")
     if not column_names(frame):
         raise SourceError(f"{name}_data has no columns", "at least one")
     digest = _digest_content(frame, name)
     return Table(name, frame, digest, "fixture", newest(frame, time, file=f"{name}_data") if time else None)
 
 
+def _describe_lazy(frame: Any, name: str, time: str | None) -> Table:
+    names = lazy_names(frame)
+    refuse_duplicates(names, f"{name}_data")
+    if not names:
+        raise SourceError(f"{name}_data has no columns", "at least one")
+    return Table(name, frame, summary_digest(frame), "fixture", _newest_of_lazy(frame, time) if time else None)
+
+
 def _digest_content(frame: Any, name: str) -> str:
     with told_as(f"the content of {name}_data cannot be hashed", "columns of plain values"), quiet():
-        table = frame.to_arrow() if is_polars(frame) else _arrow_of(frame)
+        table = frame if is_arrow(frame) else frame.to_arrow() if is_polars(frame) else _arrow_of(frame)
         sink = io.BytesIO()
         with pa.ipc.new_stream(sink, table.schema) as writer:
             # One batch: how a frame happens to be cut into chunks is not its content.
