@@ -155,6 +155,55 @@ def test_not_worse_by_nothing_is_zero(load):
     assert str(check_specs(load(text))[0].limit.min) == "0.0"
 
 
+SLICED = HEAD + "data: {target: y, slices: {day: 'h < 18', night: 'h >= 18'}}\n"
+
+
+def test_a_comparison_by_slice_by_margin_and_by_flips(load):
+    text = SLICED + (
+        "checks:\n"
+        "  comparison:\n"
+        "    f1_score: {better_by: 0.02, slices: [night], method: bootstrap}\n"
+        "    log_loss: {within: 0.01}\n"
+        "    regressions: {max: 0.02, slices: [day, night]}\n"
+        "    worst_slice: {metric: recall, not_worse_by: 0.05, relative: true}\n"
+    )
+    config = load(text)
+    specs = {spec.id: spec for spec in check_specs(config)}
+    assert [(name, spec.slice) for name, spec in specs.items()] == [
+        ("comparison.f1_score[night]", "night"),
+        ("comparison.log_loss", None),
+        ("comparison.regressions[day]", "day"),
+        ("comparison.regressions[night]", "night"),
+        ("comparison.worst_slice", None),
+    ]
+    assert specs["comparison.f1_score[night]"].settings == {"relative": False, "method": "bootstrap"}
+    equal = specs["comparison.log_loss"]
+    assert (equal.limit.bounds(), equal.limit.judge) == ({"min": -0.01, "max": 0.01}, Judge.BOUND)
+    assert equal.settings == {"relative": False, "within": True}
+    worst = specs["comparison.worst_slice"]
+    assert (worst.limit.bounds(), worst.limit.judge) == ({"min": -0.05}, Judge.POINT)
+    assert worst.settings == {"relative": True, "metric": "recall", "slices": ("day", "night")}
+    assert set(thresholds(config)) == {spec.base for spec in specs.values()}
+
+
+def test_a_sign_off_may_name_its_slices(load):
+    text = SLICED + "checks: {comparison: {worst_slice: {metric: mae, better_by: 1, slices: [night]}}}\n"
+    (spec,) = check_specs(load(text))
+    assert (spec.id, spec.settings["slices"]) == ("comparison.worst_slice", ("night",))
+
+
+def test_no_environment_judges_equivalence_by_point(load):
+    text = (
+        SLICED
+        + "checks: {comparison: {mae: {within: 1}}}\n"
+        + ("environments: {production: {limits: {comparison.mae: {judge: %s, min: -0.5}}}}\n")
+    )
+    (spec,) = check_specs(load(text % "bound"), "production")
+    assert (spec.limit.judge, spec.limit.bounds()) == (Judge.BOUND, {"min": -0.5, "max": 1})
+    with pytest.raises(ConfigError, match="within, judged by point"):
+        check_specs(load(text % "point"), "production")
+
+
 def test_schema_false_asks_for_nothing(load):
     with pytest.raises(ConfigError, match="no value"):
         load(HEAD + "checks: {data_quality: {schema: }}\n")
@@ -266,6 +315,22 @@ def test_an_override_of_no_check_is_found_in_whatever_environment_is_judged(load
 
 UNUSABLE = {
     "quality without a target": ("checks: {quality: {accuracy: {min: 0.8}}}", "needs labels"),
+    "a gain in an unknown slice": (
+        "data: {target: y, slices: {night: 'h > 3'}}\nchecks: {comparison: {mae: {better_by: 1, slices: [nigth]}}}",
+        "the slice 'nigth'",
+    ),
+    "a sign-off of an unknown slice": (
+        "data: {target: y, slices: {a: h > 3}}\nchecks: {comparison: {worst_slice: {metric: mae, better_by: 1, slices: [b]}}}",
+        "the slice 'b'",
+    ),
+    "a sign-off without slices": (
+        "data: {target: y}\nchecks: {comparison: {worst_slice: {metric: mae, better_by: 1}}}",
+        "no slice, so no worst one",
+    ),
+    "regressions of a group": (
+        "data: {target: y}\nchecks: {comparison: {regressions: {max: 0.1, groups: [a]}}}",
+        "groups under comparison",
+    ),
     "a gain without a target": ("checks: {comparison: {mae: {better_by: 1}}}", "needs labels"),
     "odds without a target": ("data: {groups: [g]}\nchecks: {fairness: {equalized_odds_difference: {max: 0.1}}}", "needs labels"),
     "fairness without groups": ("checks: {fairness: {demographic_parity_ratio: {min: 0.8}}}", "no sensitive attribute"),

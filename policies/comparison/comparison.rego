@@ -1,8 +1,9 @@
 # METADATA
 # title: Comparison
 # description: >-
-#   The candidate gains on the champion what the limits ask, on the same rows. Only a first release that was declared
-#   as one may have no champion; nothing is compared with itself.
+#   The candidate gains on the champion what the limits ask, on the same rows: a gain, the smallest gain of several
+#   slices, the share of rows that were right and are now wrong. Only a first release that was declared as one may have
+#   no champion; nothing is compared with itself.
 # scope: package
 # entrypoint: true
 # related_resources:
@@ -29,6 +30,9 @@ allow if {
 	count(declared - covered) == 0
 	every _, fact in facts {
 		paired(fact)
+	}
+	every id in worsts {
+		worst(id)
 	}
 	every problem in problems {
 		pardoned(problem)
@@ -62,6 +66,32 @@ problems contains {"id": id, "check": "", "kind": "absent", "path": path_of(id),
 	some id, fact in facts
 	not paired(fact)
 	msg := sprintf("%s does not say on how many rows and by what method", [id])
+}
+
+problems contains {"id": id, "check": "", "kind": "absent", "path": path_of(id), "msg": msg} if {
+	some id in worsts
+	not worst(id)
+	msg := sprintf("%s is not the smallest gain of its slices, or does not show them", [id])
+}
+
+# A sign-off by slice is judged from its worst slice, which is the one that the evidence shows to be the worst.
+worsts contains id if {
+	some id, _ in facts
+	bare(id) == "comparison.worst_slice"
+}
+
+worst(id) if {
+	is_object(facts[id].slices)
+	gains := [object.get(object_or_empty(each), "gain", null) | some each in facts[id].slices]
+	count(gains) > 0
+	every each in gains {
+		is_number(each)
+	}
+	min(gains) == facts[id].value
+	every each in facts[id].slices {
+		is_number(each.rows)
+		each.rows > 0
+	}
 }
 
 # A first release has nothing to be compared with.
@@ -103,10 +133,11 @@ facts[id] := fact if {
 	measurement := object_or_empty(object.get(measurements, id, {}))
 	pair := object_or_empty(entry)
 	fact := {
-		"value": object.get(pair, "gain", null),
+		"value": object.get(pair, word_of(id), null),
 		"low": object.get(pair, "low", null),
 		"high": object.get(pair, "high", null),
 		"rows": object.get(pair, "rows", null),
+		"slices": object.get(pair, "slices", null),
 		"method": object.get(pair, "method", null),
 		"passed": object.get(measurement, "passed", null),
 		"check": object.get(measurement, "check", null),
@@ -117,7 +148,12 @@ object_or_empty(x) := x if is_object(x)
 
 else := {}
 
-path_of(id) := sprintf("%s.gain", [id])
+# Rows that flip are counted, and the more of them the worse; all else is a gain.
+word_of(id) := "share" if bare(id) == "comparison.regressions"
+
+else := "gain"
+
+path_of(id) := sprintf("%s.%s", [id, word_of(id)])
 
 declared contains id if {
 	not unopposed
@@ -126,7 +162,9 @@ declared contains id if {
 	startswith(id, "comparison.")
 }
 
-range(_) := [-1e300, 1e300]
+range(id) := [0, 1] if bare(id) == "comparison.regressions"
+
+else := [-1e300, 1e300]
 
 root := "comparison"
 

@@ -148,6 +148,96 @@ test_each_gain_counts if {
 	verdict(document, settings) == denies({"comparison.comparison.roc_auc"})
 }
 
+signed_off := {
+	"gain": -0.03, "low": -0.05, "high": -0.01, "rows": 300, "method": "paired bootstrap, worst of 2",
+	"slice": "night", "metric": "f1_score",
+	"slices": {"day": {"gain": 0.06, "rows": 600}, "night": {"gain": -0.03, "rows": 300}},
+}
+
+by_slice := given("/comparison/worst_slice", signed_off)
+
+no_slice_loses(most) := setting("/thresholds/comparison.worst_slice", {"min": most})
+
+worst_rule := "comparison.comparison.worst_slice"
+
+signed(path, value) := json.patch(by_slice, [{
+	"op": "add", "path": sprintf("/comparison/worst_slice/%s", [path]),
+	"value": value,
+}])
+
+test_no_slice_loses_more if {
+	verdict(by_slice, no_slice_loses(-0.03)) == passes
+	verdict(by_slice, no_slice_loses(-0.02)) == denies({worst_rule})
+	bound := object.union(no_slice_loses(-0.04), {"judge": {"comparison.worst_slice": "bound"}})
+	verdict(by_slice, bound) == denies({worst_rule})
+	verdict(good, no_slice_loses(-0.03)) == denies({worst_rule})
+}
+
+test_a_sign_off_is_judged_from_its_worst_slice if {
+	lenient := object.union(no_slice_loses(-0.04), {"waived": {worst_rule: {"reason": "known"}}})
+	every value in [0.06, -0.02, -0.031] {
+		verdict(signed("gain", value), no_slice_loses(-0.04)) == denies({worst_rule})
+		verdict(signed("gain", value), lenient) == denies({worst_rule})
+	}
+	every odd in [null, {}, [], "night", 1, {"night": null}, {"night": {"gain": "-0.03", "rows": 300}}, {"night": {"gain": -0.03}}] {
+		verdict(signed("slices", odd), no_slice_loses(-0.04)) == denies({worst_rule})
+		verdict(signed("slices", odd), lenient) == denies({worst_rule})
+	}
+	every rows in [0, -1, "300", null] {
+		verdict(signed("slices/day/rows", rows), no_slice_loses(-0.04)) == denies({worst_rule})
+	}
+	verdict(signed("slices/dawn", {"gain": -0.2, "rows": 40}), no_slice_loses(-0.04)) == denies({worst_rule})
+}
+
+test_a_sign_off_is_seen_before_it_allows if {
+	document := signed("slices/dawn", {"gain": -0.2, "rows": 40})
+	limits := no_slice_loses(-0.04)
+	not comparison.allow with input as document with data.leanml as limits with data.gate.comparison.deny as set()
+	comparison.allow with input as by_slice with data.leanml as limits with data.gate.comparison.deny as set()
+}
+
+test_a_gain_in_a_slice_is_held_to_the_limit_of_its_metric if {
+	night := {"gain": 0.01, "low": -0.01, "high": 0.03, "rows": 300, "method": "paired bootstrap"}
+	document := given("/comparison/f1_score[night]", night)
+	verdict(document, settings) == denies({"comparison.comparison.f1_score[night]"})
+	verdict(document, setting(limit_path, {"min": 0.01})) == passes
+	waived := object.union(settings, {"waived": {rule: {"reason": "known"}}})
+	verdict(document, waived) == waives({rule})
+	alone := json.patch(document, [{"op": "remove", "path": "/comparison/f1_score"}])
+	verdict(alone, setting(limit_path, {"min": 0.01})) == passes
+}
+
+flipped(fact) := given("/comparison/regressions", object.union(
+	{"share": 0.02, "low": 0.01, "high": 0.04, "rows": 900, "method": "wilson", "gained": 40, "lost": 18},
+	fact,
+))
+
+flips_limit := setting("/thresholds/comparison.regressions", {"max": 0.03})
+
+flips_rule := "comparison.comparison.regressions"
+
+test_rows_that_flip if {
+	verdict(flipped({}), flips_limit) == passes
+	verdict(flipped({"share": 0.031}), flips_limit) == denies({flips_rule})
+	by_high := object.union(flips_limit, {"judge": {"comparison.regressions": "bound"}})
+	verdict(flipped({}), by_high) == denies({flips_rule})
+	every odd in [null, -0.01, 1.1, 2, "0.02", []] {
+		verdict(flipped({"share": odd}), flips_limit) == denies({flips_rule})
+	}
+	unshared := json.patch(flipped({"gain": 0.02}), [{"op": "remove", "path": "/comparison/regressions/share"}])
+	verdict(unshared, flips_limit) == denies({flips_rule})
+}
+
+around(value, low, high) := json.patch(ends(low, high), [{"op": "add", "path": value_path, "value": value}])
+
+test_equivalence_is_held_both_ways if {
+	within := object.union(setting(limit_path, {"min": -0.02, "max": 0.02}), {"judge": {limit_id: "bound"}})
+	verdict(around(0, -0.02, 0.02), within) == passes
+	every pair in [[-0.021, 0.01], [-0.01, 0.021]] {
+		verdict(around(0, pair[0], pair[1]), within) == denies({rule})
+	}
+}
+
 test_nothing_compared_denies if {
 	every odd in [null, [], [1], "x", 1, {}] {
 		verdict(given("/comparison", odd), {}) == denies({"comparison.comparison"})

@@ -274,6 +274,7 @@ else := ""
 
 # Outside of these the number itself is wrong: 85 is not .85. They are definitions, no limits.
 ranges := {
+	"comparison.regressions": [0, 1],
 	"data_quality.rows": [0, 1e300],
 	"data_quality.schema": [0, 1e300],
 	"drift.prediction": [0, 1e300],

@@ -2,44 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_leanml.checks.answers import task_of
 from pytest_leanml.checks.limits import hold
 from pytest_leanml.checks.quality import known_metric
+from pytest_leanml.checks.sign_off import Proven, demand_margin, equivalence_level, in_slice, slice_facts, worst_of
 from pytest_leanml.checks.study import Study, record_of
 from pytest_leanml.config import Limit
 from pytest_leanml.errors import ConfigError, FirstRelease, InconclusiveError, MeasurementError
 from pytest_leanml.sources.models import as_predictor
 from pytest_leanml.stats.agreement import regressions
-from pytest_leanml.stats.estimate import Part
 from pytest_leanml.stats.paired import gain
 from pytest_leanml.stats.quality import Needs
 from pytest_leanml.vocabulary import Judge, Task, encode_group, with_part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from pytest_leanml.checks.measurement import Measurement
     from pytest_leanml.config import CheckSpec
     from pytest_leanml.evidence.records import MeasurementRecord
     from pytest_leanml.stats.estimate import Estimate
     from pytest_leanml.stats.samples import Sample
-
-
-@dataclass(frozen=True, slots=True)
-class Proven:
-    """A claim that the confidence limits of a gain prove. There is no other kind: a claim that fails raises.
-
-    Attributes:
-        claim: what is proven.
-        measurement: the gain.
-    """
-
-    claim: str
-    measurement: Measurement
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,14 +145,17 @@ class Comparison:
             InconclusiveError: the interval lies across the margin; says how many rows would settle it. And as ``gain``.
             MeasurementError: no such margin, or another model than the champion. And as ``gain``.
         """
-        return self._prove("not worse", champion, _margin(margin), {"min": -margin}, how)
+        limit = Limit(min=0.0 - demand_margin(margin), judge=Judge.BOUND)
+        return self._prove(f"not worse by {margin:g}", champion, limit, how)
 
     def better_than(self, champion: object = None, *, margin: float = 0.0, **how: Any) -> Proven:
         """Demand proof that the candidate is better by at least a margin: superiority; otherwise as ``not_worse_than``.
 
         The lower confidence limit of the gain must reach ``margin``; without one it must be above 0.
         """
-        return self._prove("better", champion, _margin(margin), {"min": margin} if margin else {"above": 0.0}, how)
+        least = demand_margin(margin)
+        limit = Limit(min=least, judge=Judge.BOUND) if least else Limit(above=0.0, judge=Judge.BOUND)
+        return self._prove(f"better by {margin:g}", champion, limit, how)
 
     def equivalent_to(self, champion: object = None, *, margin: float, **how: Any) -> Proven:
         """Demand proof that the candidate is within a margin of the champion: equivalence; else as ``not_worse_than``.
@@ -178,16 +165,17 @@ class Comparison:
         within ``-margin`` and ``margin``.
         """
         how = {**how, "confidence": equivalence_level(self._level(how.get("confidence")))}
-        return self._prove("equivalent", champion, _margin(margin), {"min": -margin, "max": margin}, how)
+        most = demand_margin(margin)
+        if not most:
+            raise MeasurementError("a margin of 0 for equivalence", "a number above 0, in the metric's unit")
+        return self._prove(f"within {margin:g}", champion, Limit(min=-most, max=most, judge=Judge.BOUND), how)
 
-    def _prove(
-        self, word: str, champion: object, margin: float, bounds: Mapping[str, float], how: dict[str, Any]
-    ) -> Proven:
+    def _prove(self, claim: str, champion: object, limit: Limit, how: dict[str, Any]) -> Proven:
         self._demand_champion(champion)
         metric = how.pop("metric", None) or self._usual()
         measured = self.gain(metric, **how)
-        hold(measured, Limit(**bounds, judge=Judge.BOUND))
-        return Proven(f"{measured.id}: {word}, margin {margin:g}", measured)
+        hold(measured, limit)
+        return Proven(f"{measured.id}: {claim}", measured)
 
     def _usual(self) -> str:
         self._demand_two_models()
@@ -237,6 +225,14 @@ class Comparison:
         if slice_ is None:
             return candidate, champion
         rows = self.study.slice_mask(slice_)
+        least, found = self.study.settings.min_group, int(rows.sum())
+        if found < least:
+            raise InconclusiveError(
+                f"the slice {slice_} has {found} rows",
+                f"at least {least} (`data.min_group`)",
+                "let it match more rows, or leave it out",
+                key="data.slices",
+            )
         return candidate.take(rows), champion.take(rows)
 
     def _estimate(self, way: _Way, slice_: str | None, level: float) -> Estimate:
@@ -260,77 +256,42 @@ class Comparison:
         return _record_of(way.metric, slice_, regressions(candidate, champion, confidence=way.level), way)
 
     def _worst(self, way: _Way, names: tuple[str, ...]) -> MeasurementRecord:
-        def each(level: float) -> dict[str, Estimate]:
-            return {name: _in_slice(name, lambda name=name: self._estimate(way, name, level)) for name in names}
-
-        alone, at_once = each(way.confidence), each(way.level)
+        alone, at_once = (self._each(way, names, level) for level in (way.confidence, way.level))
         estimate = worst_of(alone, at_once)
-        name = min(alone, key=lambda name: alone[name].value)
         record = _record_of("worst_slice", None, estimate, way)
-        return replace(record, details={**record.details, "slice": name, "of": way.metric})
+        worst = min(alone, key=lambda name: alone[name].value)
+        more = {"slice": worst, "metric": way.metric}
+        fact = {**record.section["comparison"]["worst_slice"], **more, "slices": slice_facts(estimate)}
+        section = {"comparison": {"worst_slice": fact}}
+        return replace(record, section=section, details={**record.details, **more})
 
-
-def equivalence_level(confidence: float) -> float:
-    """Return the level of the interval that two one-sided tests at ``1 - confidence`` each stand for.
-
-    Raises:
-        MeasurementError: a confidence of one half or less, which leaves no interval.
-    """
-    if not confidence > 0.5:  # noqa: PLR2004 - see above
-        raise MeasurementError(f"a confidence of {confidence:g} for equivalence", "a number above 0.5, such as 0.95")
-    return 2 * confidence - 1
-
-
-def worst_of(alone: Mapping[str, Estimate], at_once: Mapping[str, Estimate]) -> Estimate:
-    """Return the smallest gain of several slices.
-
-    Args:
-        alone: slice -> gain, each with an interval at the level asked for.
-        at_once: the same with intervals that hold at once.
-    """
-    worst = min(alone.values(), key=lambda each: each.value)
-    lows, highs = [each.low for each in alone.values()], [each.high for each in at_once.values()]
-    known = [low for low in lows if low is not None], [high for high in highs if high is not None]
-    sure = len(known[0]) == len(lows) and len(known[1]) == len(highs)
-    return replace(
-        worst,
-        low=min(known[0]) if sure else None,
-        high=min(known[1]) if sure else None,
-        interval=f"{worst.interval}, worst of {len(alone)}" if sure else None,
-        by={name: Part(each.value, each.n, each.low, each.high) for name, each in at_once.items()},
-    )
-
-
-def _in_slice(name: str, measure: Callable[[], Estimate]) -> Estimate:
-    try:
-        return measure()
-    except InconclusiveError as error:
-        raise InconclusiveError(f"in the slice {name}: {error.given}", error.expected, error.todo) from error
-
-
-def _margin(margin: float) -> float:
-    if isinstance(margin, bool) or not isinstance(margin, int | float) or not math.isfinite(margin) or margin < 0:
-        raise MeasurementError(f"a margin of {margin!r}", "a finite number of at least 0, in the metric's unit")
-    return float(margin)
+    def _each(self, way: _Way, names: tuple[str, ...], level: float) -> dict[str, Estimate]:
+        found = {}
+        for name in names:
+            with in_slice(name):
+                found[name] = self._estimate(way, name, level)
+        return found
 
 
 def _record_of(metric: str, slice_: str | None, estimate: Estimate, way: _Way) -> MeasurementRecord:
     part = None if slice_ is None else encode_group(slice_)
     how = f"{estimate.interval or 'no interval'}, {'relative' if way.relative else 'absolute'}"
     details = {**estimate.details, **({"together": float(way.together)} if way.together > 1 else {})}
-    section = {"comparison": {with_part(metric, part): _fact(estimate)}}
+    section = {"comparison": {with_part(metric, part): _fact(metric, estimate)}}
     name = with_part(f"comparison.{metric}", part)
     return record_of(name, estimate, section=section, metric=metric, method=how, details=details)
 
 
-def _fact(estimate: Estimate) -> dict[str, Any]:
+def _fact(metric: str, estimate: Estimate) -> dict[str, Any]:
     fact = {
-        "gain": float(estimate.value),
+        "share" if metric == "regressions" else "gain": float(estimate.value),
         "low": estimate.low,
         "high": estimate.high,
         "rows": int(estimate.n),
         "method": estimate.interval,
     }
+    if metric == "regressions":
+        fact |= {name: int(estimate.details[name]) for name in ("gained", "lost")}
     return {name: value for name, value in fact.items() if value is not None}
 
 
@@ -339,12 +300,12 @@ def measure_spec(spec: CheckSpec, study: Study) -> Measurement:
     comparison, asked = Comparison(study), spec.settings
     level = equivalence_level(spec.limit.confidence) if asked.get("within") else spec.limit.confidence
     if spec.metric == "regressions":
-        return comparison.regressions(slice=spec.slice, confidence=level, together=asked.get("together", 1))
+        return comparison.regressions(slice=spec.slice, confidence=level)
     how: dict[str, Any] = {
-        "relative": bool(asked.get("relative", False)),
+        "relative": asked.get("relative", False),
         "method": asked.get("method", "auto"),
         "confidence": level,
     }
     if spec.metric == "worst_slice":
-        return comparison.worst_slice(asked["metric"], slices=asked.get("slices"), **how)
-    return comparison.gain(spec.metric, slice=spec.slice, together=asked.get("together", 1), **how)
+        return comparison.worst_slice(asked["metric"], slices=asked["slices"], **how)
+    return comparison.gain(spec.metric, slice=spec.slice, **how)

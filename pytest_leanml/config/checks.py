@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from pytest_leanml.config.fields import Columns, Number, Section, fault
-from pytest_leanml.config.limits import Bounds, ComparisonSection, CustomSection, Defaults, LimitSection, Told
+from pytest_leanml.config.limits import (
+    Bounds,
+    ComparisonSection,
+    CustomSection,
+    Defaults,
+    LimitSection,
+    SignOffSection,
+    Told,
+)
 from pytest_leanml.config.metrics import BY_KIND, QUALITY, limit_problem
 
 if TYPE_CHECKING:
@@ -133,16 +141,30 @@ class Comparison(Limits):
     mae: ComparisonSection | None = None
     r2: ComparisonSection | None = None
 
+    regressions: LimitSection | None = None
+    worst_slice: SignOffSection | None = None
+
     @field_validator("*", mode="after")
     @classmethod
-    def _a_share(cls, value: Any, info: ValidationInfo) -> Any:
-        facts = QUALITY[str(info.field_name)]
-        size = abs(value.bounds()["min"]) if isinstance(value, ComparisonSection) and not value.relative else 0
-        if size > facts.high - facts.low:
-            raise fault(
-                f"{size:g}", f"a gain in {info.field_name}, of at most {facts.high - facts.low:g}", "2 % is 0.02"
-            )
+    def _possible(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, ComparisonSection):
+            metric = value.metric if isinstance(value, SignOffSection) else str(info.field_name)
+            problem = _gain_problem(metric, value)
+            if problem:
+                raise fault(*problem)
         return value
+
+
+def _gain_problem(metric: str, section: ComparisonSection) -> tuple[str, str, str] | None:
+    """Tell what no gain in this metric can be, or how it cannot be found, as (given, expected, todo); else None."""
+    facts = QUALITY[metric]
+    size = 0.0 if section.relative else max(map(abs, section.bounds().values()))
+    if size > facts.high - facts.low:
+        return f"{size:g}", f"a gain in {metric}, of at most {facts.high - facts.low:g}", "2 % is 0.02"
+    if metric == "roc_auc" and section.method == "permutation":
+        given = "method: permutation for roc_auc, whose scores of two models are on two scales"
+        return given, "auto (DeLong) or bootstrap", "leave the method out"
+    return None
 
 
 class Leakage(Limits):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 BOUNDS = ("min", "max", "above", "below")
+MARGINS = ("better_by", "not_worse_by", "within")
 _EXPECTED = "min (>=), max (<=), above (>) or below (<)"
 # A level under one half is an interval that hardly differs from the point estimate.
 Confidence = Annotated[Number, Field(ge=0.5, lt=1)]
@@ -151,25 +152,61 @@ class LimitSection(Bounds, Judging):
 
 
 class ComparisonSection(Judging):
-    """A gain over the champion: ``better_by`` or ``not_worse_by``, in the metric's own unit or relative to it."""
+    """A gain over the champion, in the metric's own unit or relative to it.
+
+    ``better_by``: superiority; ``not_worse_by``: non-inferiority; ``within``: equivalence, which only an interval shows.
+    """
 
     better_by: Annotated[Number, Field(gt=0)] | None = None
     not_worse_by: Annotated[Number, Field(ge=0)] | None = None
+    within: Annotated[Number, Field(gt=0)] | None = None
     relative: Flag = False
+    method: Literal["auto", "bootstrap", "permutation"] | None = None
+    slices: SomeTexts | None = None
     owner: Text | None = None
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> ComparisonSection:
-        if (self.better_by is None) == (self.not_worse_by is None):
-            given = (
-                "neither better_by nor not_worse_by" if self.better_by is None else "both better_by and not_worse_by"
-            )
-            raise fault(given, "one of them and a number", "write for example {better_by: 0.02}")
+    def _one_margin(self) -> ComparisonSection:
+        given = [name for name in MARGINS if getattr(self, name) is not None]
+        if len(given) != 1:
+            told = f"both {' and '.join(given)}" if given else f"neither {', '.join(MARGINS[:-1])} nor {MARGINS[-1]}"
+            raise fault(told, "one of them and a number", "write for example {better_by: 0.02}")
+        if self.within is not None and self.judge is Judge.POINT:
+            raise fault("within, judged by point", "judge: bound", "near 0 is not yet proven to be near 0")
         return self
 
+    def judging(self) -> dict[str, Any]:
+        """Return what is set; equivalence is always judged by its bounds."""
+        return {**super().judging(), **({} if self.within is None else {"judge": Judge.BOUND})}
+
     def bounds(self) -> dict[str, float]:
-        """Return the bound on the gain: at least ``better_by``, or at least minus ``not_worse_by``."""
+        """Return the bounds on the gain: at least ``better_by``, at least minus ``not_worse_by``, or ``within`` both ways."""
+        if self.within is not None:
+            return {"min": -self.within, "max": self.within}
         return {"min": self.better_by if self.better_by is not None else 0.0 - (self.not_worse_by or 0.0)}
+
+
+class SignOffSection(ComparisonSection):
+    """The smallest gain over several slices, by default all: no slice may lose more than ``not_worse_by``."""
+
+    metric: Literal[
+        "accuracy",
+        "precision",
+        "recall",
+        "f1_score",
+        "roc_auc",
+        "log_loss",
+        "brier_score",
+        "rmse",
+        "mae",
+        "r2",
+    ]
+
+    @model_validator(mode="after")
+    def _no_equivalence(self) -> SignOffSection:
+        if self.within is not None:
+            raise fault("within for the worst slice", "not_worse_by or better_by", "name the slices under a metric")
+        return self
 
 
 class CustomSection(LimitSection):

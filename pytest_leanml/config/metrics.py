@@ -72,6 +72,7 @@ FAIRNESS = {
     "demographic_parity_deviation": _ERROR,
     "equalized_odds_difference": MetricFacts(0, 1, higher_is_better=False, labels=True),
 }
+COMPARISON = {"regressions": _SHARE_OF_HARM}  # the others are gains in a metric of QUALITY
 DRIFT = {"share": _SHARE_OF_HARM, "prediction": _ERROR}
 _AMOUNT = MetricFacts(0, math.inf, higher_is_better=False)
 _HOLDS = MetricFacts(0, 1, higher_is_better=True)
@@ -151,6 +152,7 @@ BY_KIND = {
     "quality": QUALITY,
     "fairness": FAIRNESS,
     "drift": DRIFT,
+    "comparison": COMPARISON,
     "leakage": LEAKAGE,
     "serving": SERVING,
     "lineage": LINEAGE,

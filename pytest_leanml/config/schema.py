@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_leanml.config.limits import BOUNDS, Judging
+from pytest_leanml.config.limits import BOUNDS, MARGINS, Judging
 from pytest_leanml.config.models import Config
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _TEXT = {"type": "string", "minLength": 1}
 _BOUNDED = ("Bounds", "LimitSection", "CustomSection", "Override")
+_MARGINS = ("ComparisonSection", "SignOffSection")
 _LIMITS = ("DataQuality", "Quality", "Fairness", "Drift", "Comparison", "Lineage")
 
 
@@ -24,8 +25,11 @@ def config_schema() -> dict[str, Any]:
     for name in _BOUNDED:
         enough = (*BOUNDS, *Judging.model_fields) if name == "Override" else BOUNDS
         definitions[name]["anyOf"] = [{"required": [key]} for key in enough]
-    definitions["ComparisonSection"]["oneOf"] = [{"required": ["better_by"]}, {"required": ["not_worse_by"]}]
-    for name in (*_LIMITS, *_BOUNDED, "ComparisonSection"):
+    for name in _MARGINS:
+        kinds = MARGINS if name == "ComparisonSection" else MARGINS[:-1]
+        definitions[name]["oneOf"] = [{"required": [key]} for key in kinds]
+    del definitions["SignOffSection"]["properties"]["within"]
+    for name in (*_LIMITS, *_BOUNDED, *_MARGINS):
         _refuse_null(definitions[name]["properties"])
     return {"$schema": _DRAFT, "title": "leanml.yaml", **_tidy(schema)}
 

@@ -6,10 +6,18 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_leanml.config.limits import ComparisonSection, CustomSection, Limit, LimitSection, Override, bounds_problem
+from pytest_leanml.config.limits import (
+    ComparisonSection,
+    CustomSection,
+    Limit,
+    LimitSection,
+    Override,
+    SignOffSection,
+    bounds_problem,
+)
 from pytest_leanml.config.load import nearest
 from pytest_leanml.config.metrics import BY_KIND, limit_problem, param_problem
-from pytest_leanml.vocabulary import encode_group, is_id, with_part
+from pytest_leanml.vocabulary import Judge, encode_group, is_id, with_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,6 +28,7 @@ if TYPE_CHECKING:
 
 _URI = re.compile(r"(models|runs):/|[A-Za-z][A-Za-z0-9+.-]*://")
 _NEED_LABELS = ("quality", "comparison")
+_BY_SLICE = ("quality", "comparison")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +151,8 @@ def _limit(config: Config, declared: _Declared, override: Override | None, route
     if problem:
         raise config.fault(route, *problem)
     judging = {**dict(config.checks.defaults), **section.judging(), **(override.judging() if override else {})}
+    if getattr(section, "within", None) is not None and judging["judge"] is Judge.POINT:
+        raise config.fault(route, "within, judged by point", "judge: bound", "near 0 is not yet proven to be near 0")
     if section.owner is not None:
         judging["owner"] = section.owner
     extra = _extra(section) if isinstance(section, LimitSection) else {}
@@ -157,10 +168,20 @@ def _settings(config: Config, declared: _Declared) -> dict[str, Any]:
     if declared.kind == "drift":
         return {**config.checks.drift.settings(), **_asked(section)}
     if isinstance(section, ComparisonSection):
-        return {"relative": section.relative}
+        return _compared(config, section)
     if isinstance(section, CustomSection):
         return {"call": section.call, "params": section.params}
     return _asked(section)
+
+
+def _compared(config: Config, section: ComparisonSection) -> dict[str, Any]:
+    """Return how a gain is measured; what is not said is left out."""
+    asked: dict[str, Any] = {"relative": section.relative}
+    asked |= {} if section.method is None else {"method": section.method}
+    asked |= {} if section.within is None else {"within": True}
+    if isinstance(section, SignOffSection):
+        asked |= {"metric": section.metric, "slices": section.slices or tuple(config.data.slices)}
+    return asked
 
 
 def _asked(section: LimitSection) -> dict[str, Any]:
@@ -175,7 +196,7 @@ def _parts(config: Config, declared: _Declared) -> Iterator[tuple[str | None, tu
     if declared.kind == "fairness":
         for columns in section.groups or config.data.groups:
             yield ".".join(encode_group(column) for column in columns), columns, None
-    elif declared.kind == "quality" and section.slices:
+    elif declared.kind in _BY_SLICE and section.slices and not isinstance(section, SignOffSection):
         for name in section.slices:
             yield encode_group(name), (), name
     else:
@@ -194,17 +215,26 @@ def _demand(config: Config, declared: _Declared) -> None:
     if declared.base == "data_quality.schema" and config.data.schema_ is None:
         todo = 'write path.yaml or "module:Class" there'
         raise config.fault(declared.route, "no schema to check", "data.schema", todo)
+    if isinstance(section, SignOffSection) and not config.data.slices:
+        todo = "name a slice and its filter there"
+        raise config.fault(declared.route, "no slice, so no worst one", "data.slices", todo)
     if isinstance(section, LimitSection):
         _demand_home(config, declared, section)
+        _demand_settings(config, declared, section)
+    if isinstance(section, LimitSection | ComparisonSection):
+        _demand_slices(config, declared, section)
 
 
 def _demand_home(config: Config, declared: _Declared, section: LimitSection) -> None:
-    homes = {"groups": "fairness", "slices": "quality"}
-    for name, home in homes.items():
-        if getattr(section, name) and declared.kind != home:
+    homes = {"groups": ("fairness",), "slices": _BY_SLICE}
+    for name, kinds in homes.items():
+        if getattr(section, name) and declared.kind not in kinds:
             route = (*declared.route, name)
-            raise config.fault(route, f"{name} under {declared.kind}", f"{name} under {home} only", "remove the key")
-    _demand_settings(config, declared, section)
+            expected = f"{name} under {' or '.join(kinds)} only"
+            raise config.fault(route, f"{name} under {declared.kind}", expected, "remove the key")
+
+
+def _demand_slices(config: Config, declared: _Declared, section: LimitSection | ComparisonSection) -> None:
     for name in section.slices or ():
         if name not in config.data.slices:
             valid = ", ".join(config.data.slices) or "a name under data.slices, which has none"

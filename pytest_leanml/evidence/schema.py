@@ -87,8 +87,20 @@ class Drift(_Open):
     columns: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
+class Regressions(_Open):
+    """Rows that the champion got right and the candidate gets wrong."""
+
+    share: Finite
+    low: Finite | None = None
+    high: Finite | None = None
+    rows: Count | None = None
+    method: Text | None = None
+    gained: Count | None = None
+    lost: Count | None = None
+
+
 class Gain(_Open):
-    """The candidate's gain over the champion in one metric."""
+    """The candidate's gain over the champion in one metric, ``[slice]`` appended, or in the worst slice."""
 
     gain: Finite
     low: Finite | None = None
@@ -174,7 +186,7 @@ class EvidenceV1(_Open):
     baseline: Baseline
     bias: dict[str, Finite]
     drift: Drift = Drift()
-    comparison: dict[str, Gain] = Field(default_factory=dict)
+    comparison: dict[str, Gain | Regressions] = Field(default_factory=dict)
     lineage: dict[str, Any] = Field(default_factory=dict)
     budget: dict[str, Any] = Field(default_factory=dict)
     history: dict[str, Any] = Field(default_factory=dict)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from pytest_leanml.errors import InconclusiveError, MeasurementError
 from pytest_leanml.stats.estimate import Estimate, Part
@@ -95,16 +95,18 @@ def mcnemar_exact(gained: int, lost: int) -> float:
     McNemar (1947, Psychometrika 12, 153-157), conditional on their number, as ``statsmodels`` and R's ``exact2x2``
     have it; 1 without any flip.
     """
-    return min(1.0, 2 * float(stats.binom.cdf(min(gained, lost), gained + lost, 0.5)))
+    return min(1.0, 2 * float(special.bdtr(min(gained, lost), gained + lost, 0.5)))
 
 
 def mcnemar_mid(gained: int, lost: int) -> float:
     """Return the two-sided mid-p value: half of the chance of what was seen, and all of what is more extreme.
 
     Fagerland, Lydersen and Laake (2013, BMC Medical Research Methodology 13, 91): nearly the size asked for, where the
-    exact test is far below it.
+    exact test is far below it; 1 without any flip.
     """
-    seen = float(stats.binom.pmf(gained, gained + lost, 0.5))
+    if not gained + lost:
+        return 1.0
+    seen = float(stats.binom.pmf(min(gained, lost), gained + lost, 0.5))
     return 1 - seen / 2 if gained == lost else mcnemar_exact(gained, lost) - seen
 
 

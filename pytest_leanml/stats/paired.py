@@ -36,7 +36,6 @@ from scipy import special
 
 from pytest_leanml.errors import InconclusiveError, MeasurementError
 from pytest_leanml.stats.agreement import agreement
-from pytest_leanml.stats.delong import two_sided
 from pytest_leanml.stats.estimate import Estimate
 from pytest_leanml.stats.influence import influence_of
 from pytest_leanml.stats.intervals import critical_t
@@ -59,6 +58,7 @@ if TYPE_CHECKING:
     _Found: TypeAlias = tuple[Limits | None, str, dict[str, float]]
 
 METHODS = ("auto", "bootstrap", "permutation")
+PAIRED = ("accuracy", "precision", "recall", "f1_score", "roc_auc", "log_loss", "brier_score", "rmse", "mae", "r2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +129,8 @@ def gain(  # noqa: PLR0913 - keyword only
     """
     facts = metric_for(metric, candidate)
     demand_same(candidate, champion)
+    if metric not in PAIRED:
+        raise MeasurementError(f"a gain in {metric}", f"one of {', '.join(PAIRED)}", "compare another metric")
     if method not in METHODS:
         raise MeasurementError(f"the method {method!r}", f"one of {', '.join(METHODS)}")
     ours, theirs = (measure(metric, each, confidence=confidence).value for each in (candidate, champion))
@@ -211,13 +213,17 @@ def _of_rows(asked: _Gain, candidate: Sample, champion: Sample) -> _Found:
 
 
 def _test(asked: _Gain, influence: Influence) -> dict[str, float]:
-    """Return the test of no gain at all that goes with the influences; nothing where no row differs from another."""
+    """Return the test of no gain at all that goes with the influences; nothing where no row differs from another.
+
+    DeLong's z is referred to the normal distribution, as R's ``pROC::roc.test`` does; the interval refers it to Student's
+    t of the rarest class, which is the more careful with few rows.
+    """
     error = influence.error((float(asked.sign), -float(asked.sign)))
     if error is None:
         return {}
     quotient = asked.sign * (asked.ours - asked.theirs) / error
     if asked.metric == "roc_auc":
-        return {"delong_z": quotient, "delong_p": two_sided(quotient)}
+        return {"delong_z": quotient, "delong_p": float(2 * special.ndtr(-abs(quotient)))}
     return {"t": quotient, "t_p": float(2 * special.stdtr(influence.known - 1, -abs(quotient)))}
 
 

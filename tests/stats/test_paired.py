@@ -12,7 +12,7 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from pytest_leanml.errors import InconclusiveError, MeasurementError
-from pytest_leanml.stats import joint
+from pytest_leanml.stats import joint, quality
 from pytest_leanml.stats.joint import bootstrap_limits, joint_cells, newcombe_paired
 from pytest_leanml.stats.paired import gain
 from pytest_leanml.stats.quality import METRICS, measure
@@ -422,6 +422,12 @@ def test_metrics_that_do_not_fit_are_refused():
     silent = make_sample("binary", champion.y_true, None, champion.scores)
     with pytest.raises(MeasurementError, match="no predicted labels"):
         gain("f1_score", candidate, silent)
+
+
+def test_a_metric_without_a_paired_interval_is_refused(monkeypatch):
+    monkeypatch.setattr(quality, "METRICS", {**METRICS, "novel": METRICS["accuracy"]})
+    with pytest.raises(MeasurementError, match="a gain in novel"):
+        gain("novel", *binary())
 
 
 def test_overflow_is_refused():
