@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pytest_leanml.checks.choice import choose
+from pytest_leanml.checks.leakage_features import known_features
 from pytest_leanml.checks.serving_parity import feature_parity, prediction_parity
+from pytest_leanml.checks.serving_place import whole
 from pytest_leanml.checks.serving_process import SECONDS, Started, start
 from pytest_leanml.checks.serving_signature import problems
-from pytest_leanml.checks.serving_timing import Plan, latencies
+from pytest_leanml.checks.serving_timing import Plan, demand_enough, latencies, plan_of
 from pytest_leanml.checks.study import Study, record_of
 from pytest_leanml.checks.subject import SubjectFacts, subject_of
-from pytest_leanml.errors import InconclusiveError, MeasurementError
-from pytest_leanml.sources.columns import row_count, to_pandas
+from pytest_leanml.errors import ConfigError, InconclusiveError, MeasurementError
+from pytest_leanml.sources.columns import row_count, take_rows, to_pandas
 from pytest_leanml.stats.estimate import Estimate, Part
-from pytest_leanml.stats.quantiles import quantile
+from pytest_leanml.stats.quantiles import quantile, rows_needed
 from pytest_leanml.vocabulary import with_part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
+
+    from numpy.typing import NDArray
 
     from pytest_leanml.checks.measurement import Measurement
     from pytest_leanml.config import CheckSpec
@@ -27,9 +32,11 @@ if TYPE_CHECKING:
 
 _MEGA = 1_000_000
 _MILLI = 1_000
-_RUNS = 3
+_REQUESTS, _WARMUP = 400, 20
+_BATCHES, _BATCH = 10, 1_000
 _MEMORY_ROWS = 1_000
-_THROUGHPUT = {"rows": 10_000, "batch": 1_000, "warmup": 1}
+_SHARES = (0.5, 0.95, 0.99)
+_LONGEST = 86_400
 
 
 class Serving:
@@ -37,8 +44,8 @@ class Serving:
 
     Times are taken once for each set of settings, and every quantile is read from the same ones. Settings that all
     requests share: ``url`` or ``call`` (where the answers come from; by default the candidate in this process),
-    ``format`` (mlflow or records), ``rows`` (requests, or rows), ``batch`` (rows in a request), ``warmup`` (requests that
-    do not count), ``timeout`` (seconds for one request) and ``seconds`` (for all).
+    ``format`` (mlflow or records), ``answer`` (labels or scores), ``timeout`` (seconds for one request to a server, 10) and
+    ``seconds`` (for all, 60).
 
     Args:
         study: what to measure on.
@@ -60,28 +67,30 @@ class Serving:
         return self.latency(0.99, confidence=confidence, **settings)
 
     def latency(self, share: float, *, confidence: float | None = None, **settings: Any) -> Measurement:
-        """Milliseconds that a share of the requests does not exceed, each answered and its answer checked.
+        """Milliseconds that a share of the requests does not exceed, one after the other, each answer checked.
 
         Args:
             share: 0.5, 0.95 or 0.99.
             confidence: level of the interval, by default that of leanml.yaml.
-            settings: ``rows`` (200 requests), ``batch`` (1), ``warmup`` (20), and where the answers come from.
+            settings: ``requests`` (400, or more where the quantile needs them), ``batch`` (rows in each, 1), ``warmup``
+                (requests before that do not count, 20), and those that all requests share.
 
         Raises:
             ConfigError: settings that cannot be.
-            InconclusiveError: no rows, or fewer requests than asked for within ``seconds``.
+            InconclusiveError: no rows, too few requests to bound the quantile, or not all answered within ``seconds``.
             MeasurementError: an answer that is missing, NaN or infinite.
-            SourceError: the model or the server cannot answer, or answers for other than the rows asked.
+            SourceError: the model or the server cannot answer, is late, or answers for other rows or in another type.
         """
-        if share not in (0.5, 0.95, 0.99):
+        if share not in _SHARES:
             raise MeasurementError(f"the quantile {share!r}", "0.5, 0.95 or 0.99", "use one of them")
-        plan = Plan(**{"rows": 200, "batch": 1, "warmup": 20, **settings})
         level = self._level(confidence)
-        metric = f"latency_p{round(share * 100)}_ms"
+        plan = plan_of(settings, requests=max(_REQUESTS, rows_needed(share, level)), batch=1, warmup=_WARMUP)
+        metric = f"serving.latency_p{round(share * 100)}_ms"
 
         def record() -> MeasurementRecord:
+            demand_enough(plan.requests, share, level, what="requests")
             estimate = quantile(self._times(plan) * _MILLI, share, confidence=level, unit="ms")
-            return record_of(_id(metric, plan, 1), estimate, method=plan.where)
+            return record_of(_id(metric, plan, 1), estimate, method=plan.place.where)
 
         return self._measured((metric, plan, level), record)
 
@@ -90,53 +99,52 @@ class Serving:
 
         Args:
             confidence: level of the interval, by default that of leanml.yaml.
-            settings: ``rows`` (10,000), ``batch`` (1,000), ``warmup`` (1 batch), and where the answers come from.
+            settings: ``requests`` (10), ``batch`` (rows in each, 1,000), ``warmup`` (1), and those that all requests share.
 
         Raises:
             LeanmlError: as ``latency``.
         """
-        given = {**_THROUGHPUT, **settings}
-        plan = (
-            Plan(**{**given, "rows": -(-int(given["rows"]) // int(given["batch"]))})
-            if given["batch"] >= 1
-            else Plan(**given)
-        )
         level = self._level(confidence)
+        plan = plan_of(settings, requests=max(_BATCHES, rows_needed(0.5, level)), batch=_BATCH, warmup=1)
 
         def record() -> MeasurementRecord:
+            demand_enough(plan.requests, 0.5, level, what="requests")
             estimate = quantile(plan.batch / self._times(plan), 0.5, confidence=level, unit="rows/s")
-            return record_of("serving.throughput_rows_per_s", estimate, method=plan.where)
+            return record_of(_id("serving.throughput_rows_per_s", plan, _BATCH), estimate, method=plan.place.where)
 
         return self._measured(("throughput", plan, level), record)
 
-    def memory_mb(self, *, rows: int = _MEMORY_ROWS, seconds: float = SECONDS) -> Measurement:
+    def memory_mb(self, *, rows: int | None = None, seconds: float = SECONDS) -> Measurement:
         """Megabytes (10^6 bytes) of resident memory at most, in a fresh process that loads the model and answers.
 
         Args:
-            rows: of the evaluation data to answer at once.
+            rows: of the evaluation data to answer at once; by default 1,000, or all where there are fewer.
             seconds: to wait at most.
 
         Raises:
-            InconclusiveError: no files of the candidate, or a project's own ``candidate``.
+            ConfigError: settings that cannot be.
+            InconclusiveError: no files of the candidate, a project's own ``candidate``, or fewer rows than asked for.
             SourceError: it cannot be loaded there, dies or is late.
         """
         return self._measured(("memory", rows, seconds), lambda: self._memory(rows, seconds))
 
     def start_seconds(
-        self, *, runs: int = _RUNS, seconds: float = SECONDS, confidence: float | None = None
+        self, *, runs: int | None = None, seconds: float = SECONDS, confidence: float | None = None
     ) -> Measurement:
         """Seconds from starting a fresh Python to the first row's answer; the median over some starts.
 
         Args:
-            runs: how often; from 6 on there is an interval at 95 %.
+            runs: how often; by default as often as an interval needs: 6 times at 95 %, 3 at 75 %.
             seconds: to wait at most, each time.
             confidence: level of the interval, by default that of leanml.yaml.
 
         Raises:
+            InconclusiveError: also too few runs to bound the median.
             LeanmlError: as ``memory_mb``.
         """
         level = self._level(confidence)
-        return self._measured(("start", runs, seconds, level), lambda: self._start(runs, seconds, level))
+        count = rows_needed(0.5, level) if runs is None else runs
+        return self._measured(("start", count, seconds, level), lambda: self._start(count, seconds, level))
 
     def artifact_mb(self) -> Measurement:
         """Megabytes (10^6 bytes) of the candidate's files.
@@ -149,13 +157,17 @@ class Serving:
     def parity(self, *, confidence: float | None = None, **settings: Any) -> Measurement:
         """Share of rows for which the served answer is not the candidate's own.
 
+        Labels must be equal. Values and scores differ where they are further apart than ``tolerance`` times the larger of
+        the number and its column's median size.
+
         Args:
             confidence: level of the interval, by default that of leanml.yaml.
-            settings: ``url`` or ``call`` (needed), ``tolerance`` (1e-6, of the larger of 1 and the number), ``answer``
-                (labels or scores), ``rows`` (200, a seeded sample), ``batch`` (100), ``format``, ``timeout``, ``seconds``.
+            settings: ``url`` or ``call`` (needed), ``tolerance`` (1e-6), ``rows`` (200, a seeded sample), ``batch`` (rows
+                in a request, 100), and those that all requests share.
 
         Raises:
             ConfigError: settings that cannot be.
+            InconclusiveError: also where all labels compared are the same one.
             LeanmlError: as ``latency``.
         """
         level = self._level(confidence)
@@ -167,8 +179,9 @@ class Serving:
 
         Args:
             confidence: level of the interval, by default that of leanml.yaml.
-            settings: as ``parity`` without ``answer``, and ``columns``: the features to compare. The server or function gets
-                the rows without the target and answers with a mapping (or frame) of features for each.
+            settings: as ``parity`` but for ``answer``; ``columns``: the features to compare, by default the candidate's;
+                ``send``: the columns that are given, by default all but these and the target. The server or function
+                answers with a mapping (or a frame) of features for each row.
 
         Raises:
             LeanmlError: as ``parity``.
@@ -181,7 +194,7 @@ class Serving:
         """Number of columns and answers that are not of the type which the model's MLflow signature promises.
 
         Raises:
-            InconclusiveError: no MLflow model, or one without a signature.
+            InconclusiveError: no MLflow model, or one without a signature of both sides.
             SourceError: a broken MLmodel, or the model cannot answer.
         """
         return self._measured("signature", self._signature)
@@ -192,7 +205,7 @@ class Serving:
     def _level(self, confidence: float | None) -> float:
         return self.study.settings.confidence if confidence is None else confidence
 
-    def _times(self, plan: Plan) -> Any:
+    def _times(self, plan: Plan) -> NDArray[np.float64]:
         return self.study.once(("serving", "times", plan), lambda: latencies(self.study, plan))
 
     def _subject(self) -> SubjectFacts:
@@ -207,20 +220,28 @@ class Serving:
         return subject
 
     def _started(self, rows: int, seconds: float) -> Started:
-        frame = to_pandas(self.study.rows_of("evaluation")).head(rows)
-        return start(self._subject(), frame, seconds=seconds)
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= _LONGEST:
+            raise ConfigError(f"seconds: {seconds!r}", f"seconds, above 0 and at most {_LONGEST}", "correct it")
+        frame = self.study.rows_of("evaluation")
+        return start(self._subject(), to_pandas(take_rows(frame, np.arange(rows))), seconds=seconds)
 
-    def _memory(self, rows: int, seconds: float) -> MeasurementRecord:
-        _demand_positive(rows=rows, seconds=seconds)
-        found = self._started(rows, seconds)
-        peak = found.peak / _MEGA
-        details = {"without_model_mb": found.before / _MEGA}
+    def _memory(self, rows: int | None, seconds: float) -> MeasurementRecord:
+        there = row_count(self.study.rows_of("evaluation"))
+        wanted = min(_MEMORY_ROWS, there) if rows is None else whole({"rows": rows}, "rows", rows)
+        if there < wanted:
+            raise InconclusiveError(
+                f"{there} rows of evaluation data, where {wanted} were to be answered at once",
+                "as many rows as a request may have",
+                f"write `params: {{rows: {there}}}` if that is what it must bear",
+            )
+        found = self._started(wanted, seconds)
         # One process, looked at to its end: its peak is exact, what another one would take is not known.
-        estimate = Estimate(peak, min(rows, row_count(self.study.rows_of("evaluation"))), unit="MB", details=details)
+        details = {"without_model_mb": found.before / _MEGA}
+        estimate = Estimate(found.peak / _MEGA, wanted, unit="MB", details=details)
         return record_of("serving.memory_mb", estimate, method="fresh process")
 
     def _start(self, runs: int, seconds: float, level: float) -> MeasurementRecord:
-        _demand_positive(runs=runs, seconds=seconds)
+        demand_enough(whole({"runs": runs}, "runs", runs), 0.5, level, what="runs")
         found = [self._started(1, seconds).seconds for _ in range(runs)]
         estimate = quantile(found, 0.5, confidence=level, unit="s")
         return record_of("serving.start_seconds", estimate, method="fresh process")
@@ -234,26 +255,21 @@ class Serving:
     def _signature(self) -> MeasurementRecord:
         frame = self.study.rows_of("evaluation")
         artifact = self._subject().artifact
-        found = problems(Path(artifact), frame, self.study.answers("candidate").labels)
-        count = float(len(found))
-        parts = {name: Part(1.0, row_count(frame)) for name in found}
-        estimate = Estimate(count, row_count(frame), count, count, "exact", unit="problem", by=parts)
+        answers = self.study.answers("candidate").labels
+        found = problems(artifact, frame, known_features(self.study, frame), answers)
+        count, rows = float(len(found)), row_count(frame)
+        parts = {name: Part(1.0, rows) for name in found}
+        estimate = Estimate(count, rows, count, count, "exact", unit="problem", by=parts)
         first = "; ".join(f"`{name}` {why}" for name, why in list(found.items())[:5])
         return record_of("serving.signature", estimate, details={"first": first[:500]} if first else {})
 
 
 def _id(metric: str, plan: Plan, usual: int) -> str:
-    return with_part(f"serving.{metric}", None if plan.batch == usual else f"batch.{plan.batch}")
+    return with_part(metric, None if plan.batch == usual else f"batch.{plan.batch}")
 
 
 def _frozen(settings: dict[str, Any]) -> Hashable:
-    return tuple(sorted((name, tuple(each) if isinstance(each, list) else each) for name, each in settings.items()))
-
-
-def _demand_positive(**given: float) -> None:
-    for name, value in given.items():
-        if not value > 0:
-            raise MeasurementError(f"{name}: {value!r}", "above 0", "correct it")
+    return tuple(sorted((name, repr(each)) for name, each in settings.items()))
 
 
 def measure_spec(spec: CheckSpec, study: Study) -> Measurement:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SECONDS = 120.0
 _LINES = 3
+_READ = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ def start(subject: SubjectFacts, frame: Any, *, seconds: float) -> Started:
             "frame": str(folder / "frame.pkl"),
             "result": str(folder / "result.json"),
             "paths": [str(Path(path).resolve()) for path in sys.path],
+            "seconds": seconds,
         }
         (folder / "job.json").write_text(json.dumps(job), "utf-8")
         return _read(folder / "result.json", *_run(folder, seconds))
@@ -83,8 +85,15 @@ def _run(folder: Path, seconds: float) -> tuple[float, int, str]:
             ) from None
         finally:
             _end(child)
-    lines = (folder / "said.txt").read_text("utf-8", errors="replace").strip().splitlines()
-    return began, status, " | ".join(lines[-_LINES:])[:500]
+    return began, status, _end_of(folder / "said.txt")
+
+
+def _end_of(file: Path) -> str:
+    """Return the last lines of what a process said, however much that was."""
+    with file.open("rb") as said:
+        said.seek(max(0, file.stat().st_size - _READ))
+        lines = said.read().decode("utf-8", errors="replace").strip().splitlines()
+    return " | ".join(each.strip() for each in lines[-_LINES:])[-500:]
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
@@ -99,11 +108,13 @@ def _read(result: Path, began: float, status: int, said: str) -> Started:
         raise SourceError(
             f"the fresh process that loads the model ended with {status}: {said or 'nothing said'}",
             "an answer",
-            "see that the model loads outside of the tests: `python -c` and the same imports",
+            "see that the model loads outside of the tests",
         )
     found = json.loads(result.read_text("utf-8"))
     if "error" in found:
         raise SourceError(
-            f"the model cannot be used in a fresh process: {found['error']}", "a model that loads there", "see there"
+            f"the model cannot be used in a fresh process: {found['error']}",
+            "a model that loads there",
+            "see that nothing of the tests is needed to load it",
         )
     return Started(found["ready"] - began, int(found["peak"]), int(found["before"]))

@@ -112,16 +112,16 @@ LEAKAGE = {
         0, math.inf, higher_is_better=False, params={"unique": Param.NUMBER, "allow": Param.TEXTS}
     ),
 }
-_SERVED = {
+_PLACE = {
     "url": Param.TEXT,
     "call": Param.TEXT,
     "format": Param.TEXT,
-    "rows": Param.WHOLE,
-    "batch": Param.WHOLE,
     "timeout": Param.NUMBER,
     "seconds": Param.NUMBER,
 }
-_TIMED = {**_SERVED, "warmup": Param.WHOLE}
+_SERVED = {**_PLACE, "answer": Param.TEXT}
+_TIMED = {**_SERVED, "requests": Param.WHOLE, "batch": Param.WHOLE, "warmup": Param.WHOLE}
+_BY_ROW = {"rows": Param.WHOLE, "batch": Param.WHOLE, "tolerance": Param.NUMBER}
 _LATENCY = MetricFacts(0, math.inf, higher_is_better=False, params=_TIMED)
 SERVING = {
     "latency_p50_ms": _LATENCY,
@@ -135,11 +135,9 @@ SERVING = {
     "start_seconds": MetricFacts(
         0, math.inf, higher_is_better=False, params={"runs": Param.WHOLE, "seconds": Param.NUMBER}
     ),
-    "parity": MetricFacts(
-        0, 1, higher_is_better=False, params={**_SERVED, "tolerance": Param.NUMBER, "answer": Param.TEXT}
-    ),
+    "parity": MetricFacts(0, 1, higher_is_better=False, params={**_SERVED, **_BY_ROW}),
     "feature_parity": MetricFacts(
-        0, 1, higher_is_better=False, params={**_SERVED, **_COLUMNS, "tolerance": Param.NUMBER}
+        0, 1, higher_is_better=False, params={**_PLACE, **_BY_ROW, **_COLUMNS, "send": Param.TEXTS}
     ),
     "signature": _AMOUNT,
 }

@@ -187,6 +187,18 @@ def to_pandas(frame: Any) -> pd.DataFrame:
     return found
 
 
+def take_rows(frame: Any, rows: np.ndarray[Any, Any]) -> Any:
+    """Return the rows at these places, an array of shape (m,), in that order and as often as they are named.
+
+    Raises:
+        SourceError: a lazy table.
+    """
+    refuse_lazy(frame, "a choice of rows")
+    if is_arrow(frame):
+        return frame.take(rows)
+    return frame[rows] if is_polars(frame) else frame.iloc[rows].reset_index(drop=True)
+
+
 def keep_rows(frame: Any, mask: np.ndarray[Any, Any]) -> Any:
     """Return the rows where ``mask``, a boolean array of shape (n,), is true.
 

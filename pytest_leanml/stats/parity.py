@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_leanml.stats.samples import BoolArray
 
 _NUMBERS = "iufb"
+_WHOLE = "iub"
 
 
 def parity(
@@ -30,8 +31,10 @@ def parity(
 ) -> Estimate:
     """Share of rows in which any column differs between the two sides.
 
-    Two numbers differ where ``|served - offline| > tolerance * max(1, |offline|)``; booleans are numbers; a missing
-    value equals a missing one only; text equals the same text only, and never a number.
+    Two numbers differ where ``|served - offline| > tolerance * max(|offline|, s)``, with ``s`` the median size of the
+    column's numbers other than 0 on the offline side: a column of tiny numbers has a tiny tolerance, and rounding about 0
+    is none. Whole numbers are equal or differ. Booleans are numbers; a missing value equals a missing one only; text
+    equals the same text only, and never a number.
 
     Args:
         offline: name -> values of shape (n,).
@@ -70,31 +73,50 @@ def _limits(count: int, n: int, rows: int, confidence: float) -> tuple[float, fl
 
 
 def differing(offline: npt.NDArray[Any], served: npt.NDArray[Any], tolerance: float) -> BoolArray:
-    """Tell for each row whether the two sides differ; shape (n,)."""
+    """Tell for each row whether the two sides differ; shape (n,).
+
+    Raises:
+        MeasurementError: sides of different length.
+    """
     if offline.shape != served.shape or offline.ndim != 1:
         raise MeasurementError(f"sides of the shapes {offline.shape} and {served.shape}", "one value for each row")
+    if offline.dtype.kind in _WHOLE and served.dtype.kind in _WHOLE:
+        return np.asarray(offline != served, dtype=bool)
     if offline.dtype.kind in _NUMBERS and served.dtype.kind in _NUMBERS:
-        return _numbers_differ(offline.astype(np.float64), served.astype(np.float64), tolerance)
-    pairs = zip(offline.tolist(), served.tolist(), strict=True)
-    return np.array([_differ(one, other, tolerance) for one, other in pairs], dtype=bool)
+        exact = offline.dtype.kind in _WHOLE
+        return _numbers_differ(offline.astype(np.float64), served.astype(np.float64), 0.0 if exact else tolerance)
+    pairs = list(zip(map(_plain, offline.tolist()), map(_plain, served.tolist()), strict=True))
+    differ = np.array([_differ(*pair) for pair in pairs], dtype=bool)
+    numbers = [
+        place for place, pair in enumerate(pairs) if isinstance(pair[0], float) and isinstance(pair[1], int | float)
+    ]
+    if numbers:
+        sides = np.array([pairs[place] for place in numbers], dtype=np.float64)
+        differ[numbers] = _numbers_differ(sides[:, 0], sides[:, 1], tolerance)
+    return differ
 
 
 def _numbers_differ(offline: npt.NDArray[Any], served: npt.NDArray[Any], tolerance: float) -> BoolArray:
+    sizes = np.abs(offline[np.isfinite(offline) & (offline != 0)])
+    scale = float(np.median(sizes)) if sizes.size else 0.0
     with np.errstate(invalid="ignore", over="ignore"):
-        far = np.abs(served - offline) > tolerance * np.maximum(1.0, np.abs(offline))
+        far = np.abs(served - offline) > tolerance * np.maximum(scale, np.abs(offline))
     gone = np.isnan(offline) | np.isnan(served)
     endless = np.isinf(offline) | np.isinf(served)
     differ: BoolArray = np.where(gone, np.isnan(offline) != np.isnan(served), np.where(endless, offline != served, far))
     return differ
 
 
-def _differ(one: object, other: object, tolerance: float) -> bool:
+def _differ(one: object, other: object) -> bool:
     missing = [each is None or each != each for each in (one, other)]  # noqa: PLR0124 - NaN differs from itself
     if any(missing):
         return not all(missing)
-    if isinstance(one, int | float) and isinstance(other, int | float):
-        return bool(_numbers_differ(np.array([float(one)]), np.array([float(other)]), tolerance)[0])
-    return type(one) is not type(other) or one != other
+    alike = type(one) is type(other) or all(isinstance(each, int | float) for each in (one, other))
+    return not alike or one != other
+
+
+def _plain(value: object) -> object:
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _largest(offline: npt.NDArray[Any], served: npt.NDArray[Any]) -> float:

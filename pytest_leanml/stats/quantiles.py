@@ -62,18 +62,26 @@ def _ranks(n: int, share: float, confidence: float) -> tuple[int, int]:
     The low one is the largest r with P(B < r) <= a / 2, the high one the smallest r with P(B >= r) <= a / 2, where B
     counts the values at or below the true quantile.
     """
-    doubt = (1 - confidence) / 2
+    doubt = _doubt(confidence)
     law = stats.binom(n, share)
-    low = int(law.ppf(doubt))
+    low = int(law.ppf(doubt)) + 1
     while low > 0 and law.cdf(low - 1) > doubt:
         low -= 1
-    high = int(law.ppf(1 - doubt)) + 1
+    high = max(1, int(law.ppf(1 - doubt)))
     while law.sf(high - 1) > doubt:
         high += 1
     return low, high
 
 
 def rows_needed(share: float, confidence: float) -> int:
-    """Return the smallest sample in which both limits of a quantile exist."""
-    doubt = (1 - confidence) / 2
-    return math.ceil(math.log(doubt) / math.log(max(share, 1 - share)))
+    """Return the smallest sample in which both limits of a quantile exist (Wilks 1941, Ann. Math. Statist. 12, 91-96)."""
+    doubt, rarer = _doubt(confidence), max(share, 1 - share)
+    n = max(1, math.ceil(math.log(doubt) / math.log(rarer)) - 1)
+    while rarer**n > doubt:
+        n += 1
+    return n
+
+
+def _doubt(confidence: float) -> float:
+    """Return half of the doubt; a hair more, since 0.5 ** 3 must not lie above 0.125 for the sake of a last digit."""
+    return (1 - confidence) / 2 * (1 + 1e-9)
