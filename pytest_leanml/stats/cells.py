@@ -37,12 +37,12 @@ class Cells:
     @property
     def low(self) -> FloatArray:
         """Shape (k,), the least value of either sample."""
-        return np.fmin(self.least[0], self.least[1])
+        return np.asarray(np.fmin(self.least[0], self.least[1]))
 
     @property
     def high(self) -> FloatArray:
         """Shape (k,), the most value of either sample."""
-        return np.fmax(self.most[0], self.most[1])
+        return np.asarray(np.fmax(self.most[0], self.most[1]))
 
     @property
     def open(self) -> BoolArray:
@@ -120,7 +120,7 @@ def _order_statistics(cells: Cells, ranks: IntArray) -> FloatArray:
     place, first, last = _located(cells, ranks)
     if unsettled_ranks(cells, ranks).any():
         raise MeasurementError("cells that are too wide to name a quantile", "one value in each cell that holds one")
-    return np.where(first, cells.least[0][place], np.where(last, cells.most[0][place], cells.least[0][place]))
+    return np.asarray(np.where(last & ~first, cells.most[0][place], cells.least[0][place]))
 
 
 def _located(cells: Cells, ranks: IntArray) -> tuple[IntArray, BoolArray, BoolArray]:
