@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 CUTS = 4096
 RANGES = 16
 PASSES = 8
+NEAREST = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +153,8 @@ def _whole(name: str, sides: tuple[Extent, Extent]) -> Cells:
 
 
 def _divisible(cells: Cells) -> BoolArray:
-    # Where the halves are one number, two values are as near as floating point has them: see _cut_of.
-    return np.asarray(cells.high * 0.5 > cells.low * 0.5)
+    # Values so near that their distance fits into no number of cuts: see _cut_of.
+    return np.asarray(cells.high * 0.5 - cells.low * 0.5 > NEAREST)
 
 
 def _ranges(cells: Cells, chosen: BoolArray) -> list[tuple[float, float]]:
@@ -212,9 +213,11 @@ def _key(ranges: Sequence[tuple[float, float]]) -> nw.Expr:
 
 def _counted(values: FloatArray, ranges: Sequence[tuple[float, float]]) -> pa.Table:
     low, high = np.array(sorted(ranges)).T
-    place = np.maximum(np.searchsorted(low, values, side="right") - 1, 0)
+    place: Any = 0
+    if len(low) > 1:
+        place = np.maximum(np.searchsorted(low, values, side="right") - 1, 0)
     inside = (values >= low[place]) & (values <= high[place])
-    values, place = values[inside], place[inside]
+    values, place = values[inside], place[inside] if len(low) > 1 else place
     code = np.rint(_cut_of(values, low[place], high[place])).astype(np.int64) + place * (CUTS + 1)
     rows = np.bincount(code)
     cell = np.flatnonzero(rows)
@@ -226,7 +229,7 @@ def _counted(values: FloatArray, ranges: Sequence[tuple[float, float]]) -> pa.Ta
 
 def _cut_of(value: Any, low: Any, high: Any) -> Any:
     # Halves: the width of a range may be more than floating point holds.
-    return (value * 0.5 - low * 0.5) / (high * 0.5 - low * 0.5) * float(CUTS)
+    return (value * 0.5 - low * 0.5) * (CUTS / (high * 0.5 - low * 0.5))
 
 
 def _lined_up(old: pa.Table, new: pa.Table) -> Cells:

@@ -82,9 +82,9 @@ def widest_gap(cells: Cells) -> tuple[float, float]:
     return value, max(value, float(_within(cells).max(initial=0.0)))
 
 
-def contending(cells: Cells) -> BoolArray:
-    """Return which cells may hold a wider gap than any that is known; shape (k,)."""
-    return np.asarray(_within(cells) > widest_gap(cells)[0])
+def contending(cells: Cells, tolerance: float = 0.0) -> BoolArray:
+    """Return which cells may hold a gap that is wider than any that is known by more than a tolerance; shape (k,)."""
+    return np.asarray(_within(cells) > widest_gap(cells)[0] + tolerance)
 
 
 def _within(cells: Cells) -> FloatArray:
