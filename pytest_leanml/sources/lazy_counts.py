@@ -25,7 +25,7 @@ def rows_up_to(frame: Any, edges: Mapping[str, FloatArray], schema: Schema) -> d
 
     Args:
         frame: a lazy table.
-        edges: column -> values, shape (k,), ascending.
+        edges: column -> values, shape (k,), in any order.
         schema: column -> narwhals type.
 
     Returns:
@@ -34,11 +34,13 @@ def rows_up_to(frame: Any, edges: Mapping[str, FloatArray], schema: Schema) -> d
     Raises:
         SourceError: the engine cannot answer.
     """
-    tables = answers(frame, [_edge_query(name, each, schema) for name, each in edges.items()])
-    return {
-        name: np.array([table[f"e{place}"][0].as_py() or 0 for place in range(len(each))], dtype=np.float64)
-        for (name, each), table in zip(edges.items(), tables, strict=True)
-    }
+    rising = {name: np.unique(each) for name, each in edges.items()}
+    tables = answers(frame, [_edge_query(name, each, schema) for name, each in rising.items()])
+    found = {}
+    for (name, each), table in zip(rising.items(), tables, strict=True):
+        counts = np.array([table[f"e{place}"][0].as_py() or 0 for place in range(len(each))], dtype=np.float64)
+        found[name] = counts[np.searchsorted(each, edges[name])]
+    return found
 
 
 def _edge_query(name: str, edges: FloatArray, schema: Schema) -> Query:

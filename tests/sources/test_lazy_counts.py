@@ -34,7 +34,7 @@ def frame(request):
 
 
 def test_rows_up_to_each_edge(frame):
-    edges = {"gaps": np.array([-1.0, 4.5, 5.0, 99.0]), "whole": np.array([0.0, 2.5, 8.0])}
+    edges = {"gaps": np.array([-1.0, 4.5, 5.0, 99.0]), "whole": np.array([2.5, 0.0, 8.0, 0.0])}
     found = rows_up_to(frame, edges, schema_of(frame))
     for name, at in edges.items():
         assert found[name].tolist() == [(DATA[name] <= edge).sum() for edge in at]
