@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import warnings
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,9 +103,7 @@ def read_lazily(
 
 def _newest_of_lazy(frame: Any, time: str) -> str | None:
     moment = newest_moment(frame, time)
-    if moment is None:
-        return None
-    return _rfc3339(moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC))
+    return None if moment is None else _rfc3339(moment)
 
 
 def read_bytes(path: Path, *, what: str) -> bytes:

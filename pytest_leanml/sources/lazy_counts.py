@@ -52,7 +52,7 @@ def _edge_query(name: str, edges: FloatArray, schema: Schema) -> Query:
             # Looked up, where an expression would compare each row with each edge.
             counts = _up_to(np.asarray(values["value"].to_numpy(), dtype=np.float64), edges)
             return nw.from_native(pa.table({each: [count] for each, count in zip(names, counts, strict=True)}))
-        below = [(nw.col("value") <= float(edge)).sum() for edge in edges]
+        below = [(nw.col("value") <= float(edge)).cast(nw.Int64).sum() for edge in edges]
         return values.select(**dict(zip(names, below, strict=True)))
 
     return Query((name,), ask, dict.fromkeys(names, Merge.SUM))

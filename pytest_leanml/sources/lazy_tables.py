@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
@@ -11,17 +12,19 @@ import narwhals as nw
 from pytest_leanml.digest import PREFIX
 from pytest_leanml.errors import MeasurementError, SourceError
 from pytest_leanml.sources.lazy import Merge, Query, answers, engine_of, schema_of
+from pytest_leanml.sources.lazy_times import times_as_numbers
+from pytest_leanml.sources.narrowing import extents
 from pytest_leanml.stats.columns import Side, counted_labels
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
 
     import pyarrow as pa
 
     from pytest_leanml.sources.lazy import Schema
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIMES = (nw.Date, nw.Datetime)
 _NESTED = (nw.List, nw.Array, nw.Struct, nw.Object)
 
@@ -57,7 +60,7 @@ def _pairs(table: pa.Table) -> Iterable[tuple[Any, int]]:
 
 
 def newest_moment(frame: Any, time: str) -> datetime | None:
-    """Return the newest value of a column of times, None without any row.
+    """Return the newest value of a column of times, in UTC, None without any row; a time without a zone is UTC.
 
     Raises:
         SourceError: no such column, or it holds no times; nothing but missing values.
@@ -66,17 +69,14 @@ def newest_moment(frame: Any, time: str) -> datetime | None:
     if time not in schema or not isinstance(schema[time], _TIMES):
         held = f"holds {schema[time]}" if time in schema else "is not there"
         raise SourceError(f"`{time}` {held}", "a column of times", "correct `data.time`", key="data.time")
-    query = Query(
-        (time,),
-        lambda rows: rows.select(rows=nw.len(), newest=nw.col(time).cast(nw.Datetime("us")).max()),
-        {"rows": Merge.SUM, "newest": Merge.MOST},
-    )
-    (answer,) = answers(frame, [query])
-    (row,) = answer.to_pylist()
-    if row["rows"] and row["newest"] is None:
-        raise SourceError("holds missing values only", "at least one time", key=time)
-    found: datetime | None = row["newest"]
-    return found
+    # In microseconds of UTC, whatever zone the engine's session is in.
+    plain = times_as_numbers(frame)
+    found = extents(plain, [time], schema_of(plain))[time]
+    if not found.filled:
+        if found.missing:
+            raise SourceError("holds missing values only", "at least one time", key=time)
+        return None
+    return _EPOCH + timedelta(microseconds=int(found.most))
 
 
 def summary_digest(frame: Any) -> str:

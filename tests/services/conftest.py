@@ -17,6 +17,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,3 +181,28 @@ def mlflow_server(postgres, tmp_path_factory):
     with running(command, folder / "log", env=environment | settings, cwd=folder) as process:
         wait_until(lambda: _healthy(url), process, folder / "log")
         yield MlflowServer(url, database, process)
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory):
+    """A session on this machine alone, in a time zone that is found out where a time is read in it."""
+    if importlib.util.find_spec("pyspark") is None or shutil.which("java") is None:
+        missing("pyspark or a Java runtime is not installed")
+    from pyspark.sql import SparkSession
+
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.session.timeZone": "Asia/Kathmandu",
+        "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
+    }
+    builder = SparkSession.builder.master("local[2]")
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        session = builder.getOrCreate()
+        yield session
+        session.stop()
