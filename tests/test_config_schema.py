@@ -36,6 +36,7 @@ checks:
   defaults: {owner: null}
   data_quality: {schema: true, rows: {min: 1}}
   drift: {share: {max: 0.1}, columns: all}
+  lineage: {run_id: true, dvc: false, clean_tree: {min: 1}}
   custom: {x: {call: 'a:b', max: 1, params: {k: 1}}}
 policy: {thresholds: {latency: {max: 3}}, use: [approval], timeout: 1.5s}
 environments: {staging: {alias: s, limits: {drift.share: {judge: bound}}}, production: {}}
@@ -49,6 +50,8 @@ WRONG = [
     "version: 1\nmodel: 3\n",
     "version: 1\ntimeout: 30\n",
     "version: 1\nchecks: {quality: {accuracy: }}\n",
+    "version: 1\nchecks: {leakage: {overlap: }}\n",
+    "version: 1\nchecks: {lineage: {training_minutes: true}}\n",
     "version: 1\nchecks: {quality: {accuracy: 0.8}}\n",
     "version: 1\nchecks: {quality: {accuracy: {}}}\n",
     "version: 1\nchecks: {quality: {accuracy: {min: '0.8'}}}\n",

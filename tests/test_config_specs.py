@@ -122,6 +122,16 @@ def test_one_check_for_each_named_slice(load):
     assert thresholds(load(text), "production")["quality.accuracy"] == {"min": 0.8}
 
 
+def test_lineage_may_be_asked_for_in_one_word(load):
+    text = HEAD + "checks: {lineage: {run_id: true, parent_run: false, dvc: {min: 1, params: {lock: a/dvc.lock}}}}\n"
+    specs = check_specs(load(text), "production")
+    assert [(spec.id, spec.limit.bounds()) for spec in specs] == [
+        ("lineage.run_id", {"min": 1}),
+        ("lineage.dvc", {"min": 1}),
+    ]
+    assert specs[1].settings == {"params": {"lock": "a/dvc.lock"}}
+
+
 def test_every_kind(load):
     text = HEAD + (
         "data: {target: y, groups: [g], schema: 'schemas:Flights'}\n"
@@ -342,6 +352,10 @@ UNUSABLE = {
     "a slice where none is": ("data: {target: y}\nchecks: {quality: {mae: {max: 1, slices: [a]}}}", "which has none"),
     "groups of a quality": ("data: {target: y}\nchecks: {quality: {mae: {max: 1, groups: [a]}}}", "groups under quality"),
     "slices of a drift": ("checks: {drift: {share: {max: 0.1, slices: [a]}}}", "slices under drift"),
+    "a metrics file without a name": ("checks: {lineage: {dvc_metric: {min: 1, params: {file: a.json}}}}", "no name"),
+    "power without a target": ("checks: {leakage: {single_column_power: {max: 0.9}}}", "needs labels"),
+    "columns that are no list": ("checks: {leakage: {groups: {max: 0, params: {columns: a}}}}", "a list of texts"),
+    "params of a time": ("checks: {leakage: {time: {max: 0, params: {column: a}}}}", "the setting 'column'"),
     "params of a lineage": ("checks: {lineage: {training_age_days: {max: 1, params: {a: 1}}}}", "the setting 'a'"),
     "a method of a metric with one way": (
         "data: {target: y}\nchecks: {quality: {mae: {max: 1, method: x}}}",

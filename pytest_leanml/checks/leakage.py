@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 TOLERANCE = 0.01
 NEAR_ROWS = 2_000
 POWER_ROWS = 50_000
+LEAST_ROWS = 100
 UNIQUE = 0.95
 
 
@@ -145,16 +146,15 @@ class Leakage:
     def _measured(self, key: tuple[Any, ...], record: Callable[[], MeasurementRecord]) -> Measurement:
         return self.study.measured(self.study.once(("leakage", *key), record))
 
-    def _compared(self, columns: Sequence[str]) -> Compared:
-        return self.study.once(("leakage", "columns", tuple(columns)), lambda: compared(self.study, columns))
-
     def _overlap(self, columns: Sequence[str]) -> MeasurementRecord:
-        found = self._compared(columns)
+        found = compared(self.study, columns)
         old, new = keys(found.twins)
         return _record("overlap", shared(old, new, self.study.settings.confidence), _columns(found))
 
     def _near(self, columns: Sequence[str], tolerance: float, rows: int, level: float) -> MeasurementRecord:
-        found = self._compared(columns)
+        if rows < LEAST_ROWS:
+            raise ConfigError(f"rows: {rows}", f"at least {LEAST_ROWS} rows to look at", "leave it out")
+        found = compared(self.study, columns)
         old, new = points(found.twins, tolerance)
         seed = self.study.settings.seed
         estimate = near(old, new, tolerance=tolerance, sample=rows, seed=seed, confidence=level)
@@ -211,6 +211,8 @@ class Leakage:
         return np.asarray(missing[1] | np.isin(both.new, both.old))
 
     def _identifiers(self, unique: float, allow: tuple[str, ...]) -> MeasurementRecord:
+        if not 0 < unique <= 1:
+            raise ConfigError(f"unique: {unique}", "a share above 0, of at most 1", "such as 0.95")
         frame = self.study.rows_of("evaluation")
         features = known_features(self.study, frame)
         require_columns(frame, [*features], what="the evaluation data")

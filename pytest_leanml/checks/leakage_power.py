@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 
 from pytest_leanml.checks.study import record_of
+from pytest_leanml.errors import ConfigError
 from pytest_leanml.sources.columns import column, column_names, require_columns, row_count
+from pytest_leanml.sources.faults import told_as
 from pytest_leanml.sources.task import infer_task
-from pytest_leanml.stats.power import Feature, single_column_power, target_of
+from pytest_leanml.stats.power import LEAST_ROWS, Feature, single_column_power, target_of
 from pytest_leanml.stats.samples import make_sample
 from pytest_leanml.vocabulary import Task
 
@@ -33,6 +35,8 @@ _METHODS = {
 def power(study: Study, columns: Sequence[str], data: str | None, rows: int, level: float) -> MeasurementRecord:
     """Measure every column's power and return the best one's; see ``Leakage.single_column_power``."""
     name = data or ("train" if study.has("train") else "evaluation")
+    if rows < LEAST_ROWS:
+        raise ConfigError(f"rows: {rows}", f"at least {LEAST_ROWS} to learn a column's power from", "leave it out")
     frame, settings = study.rows_of(name), study.settings
     require_columns(frame, [study.target(), *columns], what=f"the {name} data")
     apart = {settings.target, settings.time, *settings.ids}
@@ -41,7 +45,7 @@ def power(study: Study, columns: Sequence[str], data: str | None, rows: int, lev
     truth = column(frame, study.target())[picked]
     task, classes, positive = infer_task(truth, settings.task, settings.positive)
     target = target_of(make_sample(task, truth, classes=classes, positive=positive), seed=settings.seed)
-    features = {each: _feature(column(frame, each)[picked]) for each in wanted}
+    features = {each: _feature(frame, each, picked) for each in wanted}
     estimate = single_column_power(features, target, confidence=level)
     best = next(iter(estimate.by))
     record = record_of("leakage.single_column_power", estimate, method=_METHODS[task])
@@ -56,10 +60,12 @@ def _picked(rows: int, most: int, seed: int) -> NDArray[np.intp]:
     return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
 
 
-def _feature(values: NDArray[Any]) -> Feature:
+def _feature(frame: Any, name: str, picked: NDArray[np.intp]) -> Feature:
+    values = column(frame, name)[picked]
     if values.dtype.kind in "iufb":
         return Feature(values.astype(np.float64), numeric=True)
     if values.dtype.kind in "mM":
         ticks = values.astype("i8").astype(np.float64)
         return Feature(np.where(pd.isna(values), np.nan, ticks), numeric=True)
-    return Feature(pd.factorize(values, use_na_sentinel=False)[0], numeric=False)
+    with told_as(f"the values of `{name}` cannot be told apart", "plain values", "drop the column, or name others"):
+        return Feature(pd.factorize(values, use_na_sentinel=False)[0], numeric=False)

@@ -81,7 +81,7 @@ class Lineage:
         """Whether the data judged with is the data that its run recorded.
 
         Args:
-            tables: train, evaluation or production; by default those that the run speaks of.
+            tables: train, evaluation or production; by default train where it is declared, and others that the run speaks of.
 
         Raises:
             ConfigError: a table is not declared.

@@ -6,6 +6,7 @@ import math
 import os
 from typing import TYPE_CHECKING
 
+from pytest_leanml.checks.measurement import finite
 from pytest_leanml.checks.moments import moment, of_milliseconds, seconds_since
 from pytest_leanml.checks.study import record_of
 from pytest_leanml.checks.subject import run_of
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 DATA = "train"
 STARTED = "LEANML_PIPELINE_STARTED"
 _MINUTE, _HOUR = 60, 3600
+_ENDED = "FINISHED"
 
 
 def _record(metric: str, value: float, unit: str, source: str) -> MeasurementRecord:
@@ -33,11 +35,11 @@ def _record(metric: str, value: float, unit: str, source: str) -> MeasurementRec
 def training_minutes(study: Study) -> MeasurementRecord:
     """See ``Lineage.training_minutes``."""
     run = run_of(study)
-    if run.started is None or run.ended is None:
-        absent = "start" if run.started is None else "end"
+    if run.started is None or run.ended is None or run.status != _ENDED:
+        absent = "no start" if run.started is None else "no end" if run.ended is None else "not ended well"
         raise InconclusiveError(
-            f"the run {run.run_id} has no {absent} (its status is {run.status or 'unknown'})",
-            "a run that has ended",
+            f"the run {run.run_id} has {absent} (its status is {run.status or 'unknown'})",
+            "a run that has ended by itself: one that was killed says nothing of the time it needs",
             "end it with mlflow.end_run(), which `with mlflow.start_run():` does",
         )
     seconds_since(study, of_milliseconds(run.ended), "the end of the training run")
@@ -80,21 +82,27 @@ def data_age_hours(study: Study, data: str) -> MeasurementRecord:
 
 
 def cost_share(study: Study) -> MeasurementRecord:
-    """See ``Lineage.cost_share``."""
+    """See ``Lineage.cost_share``; where both are there, the larger one counts."""
     run = run_of(study)
-    share = _recorded(run, "cost_share")
-    if share is not None:
-        return _record("cost_share", share, "1", "cost_share")
-    cost, budget = _recorded(run, "cost"), _recorded(run, "cost_budget")
-    if cost is None or budget is None:
+    found = {"cost_share": _recorded(run, "cost_share"), "cost / cost_budget": _quotient(run)}
+    known = {source: share for source, share in found.items() if share is not None}
+    if not known:
         raise InconclusiveError(
             "the run does not say what share of the budget it cost",
             "the metric cost_share, or both cost and cost_budget",
             "mlflow.log_metrics({'cost': 12.5, 'cost_budget': 100})",
         )
+    source = max(known, key=lambda each: known[each])
+    return _record("cost_share", known[source], "1", source)
+
+
+def _quotient(run: RunFacts) -> float | None:
+    cost, budget = _recorded(run, "cost"), _recorded(run, "cost_budget")
+    if cost is None or budget is None:
+        return None
     if budget == 0:
         raise MeasurementError("cost_budget is 0", "a budget above 0: of nothing there are no shares", "correct it")
-    return _record("cost_share", cost / budget, "1", "cost / cost_budget")
+    return finite(cost / budget, "cost / cost_budget")
 
 
 def _recorded(run: RunFacts, name: str) -> float | None:

@@ -8,11 +8,11 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-from pytest_leanml.checks.study import record_of
+from pytest_leanml.checks.study import TABLES, record_of
 from pytest_leanml.checks.subject import run_of
-from pytest_leanml.errors import InconclusiveError, MeasurementError
+from pytest_leanml.errors import InconclusiveError
 from pytest_leanml.sources.columns import to_pandas
-from pytest_leanml.sources.faults import told_as
+from pytest_leanml.sources.faults import quiet, told_as
 from pytest_leanml.stats.estimate import Estimate, Part
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 _COMMIT = re.compile(r"[0-9a-f]{7,64}", re.ASCII)
 _GIT_SECONDS = 60
-_TABLES = ("train", "evaluation", "production")
 _CONTEXTS: Mapping[str, tuple[str, ...]] = {
     "train": ("train", "training"),
     "evaluation": ("eval", "evaluation", "test", "testing", "validation"),
@@ -46,7 +45,8 @@ def run_id(study: Study) -> MeasurementRecord:
     subject = study.settings.subject
     if subject is None:
         raise InconclusiveError("no model is declared", "a candidate", "declare it under `model:` in leanml.yaml")
-    return holds("run_id", subject.run is not None, run=subject.run.run_id if subject.run else "")
+    run = subject.run
+    return holds("run_id", run is not None, run=run.run_id if run else "", status=run.status if run else "")
 
 
 def git_commit(study: Study) -> MeasurementRecord:
@@ -69,18 +69,22 @@ def clean_tree(study: Study) -> MeasurementRecord:
 
 def clean_tree_now(study: Study, untracked: bool) -> MeasurementRecord:  # noqa: FBT001 - as the fixture has it
     """See ``Lineage.clean_tree_now``."""
-    changed = _git_status(study, "all" if untracked else "no")
+    if not _git(study, "ls-files", "--", "."):
+        raise InconclusiveError("git tracks no file of the project's folder", "a commit of the project", "commit it")
+    mode = "all" if untracked else "no"
+    changed = _git(study, "status", "--porcelain", "--ignore-submodules=none", f"--untracked-files={mode}")
     return holds("clean_tree_now", not changed, changed=", ".join(line[3:] for line in changed[:5]))
 
 
-def _git_status(study: Study, untracked: str) -> list[str]:
+def _git(study: Study, *asked: str) -> list[str]:
+    """Return the lines that git answers in the project's folder."""
     git = shutil.which("git")
     todo = "run the gate in a clone of the repository"
     if git is None:
         raise InconclusiveError("git is not installed, so that nobody knows whether the tree is clean", "git", todo)
     # A hook's GIT_DIR would have git look at another repository.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    command = [git, "-C", str(study.settings.root.resolve()), "status", "--porcelain", f"--untracked-files={untracked}"]
+    command = [git, "--no-optional-locks", "-C", str(study.settings.root.resolve()), *asked]
     try:
         said = subprocess.run(  # noqa: S603 - a fixed command, no shell
             command,
@@ -92,34 +96,32 @@ def _git_status(study: Study, untracked: str) -> list[str]:
             errors="replace",
         )
     except (OSError, subprocess.TimeoutExpired) as fault:
-        raise InconclusiveError(f"git status did not answer: {type(fault).__name__}", "its answer", todo) from fault
+        raise InconclusiveError(f"git {asked[0]} did not answer: {type(fault).__name__}", "its answer", todo) from fault
     if said.returncode != 0:
         reason = (said.stderr.strip().splitlines() or ["no reason given"])[0][:200]
-        raise InconclusiveError(f"git status failed: {reason}", "a git repository", todo)
+        raise InconclusiveError(f"git {asked[0]} failed: {reason}", "a git repository", todo)
     return [line for line in said.stdout.splitlines() if line.strip()]
 
 
 def parent_run(study: Study) -> MeasurementRecord:
     """See ``Lineage.parent_run``."""
     run = run_of(study)
-    return holds("parent_run", run.parent is not None and run.parent_found, parent=run.parent or "")
+    return holds("parent_run", run.parent_found and run.parent != run.run_id, parent=run.parent or "")
 
 
 def data_digests(study: Study, tables: Sequence[str]) -> MeasurementRecord:
     """See ``Lineage.data_digests``."""
     run = run_of(study)
-    strange = [name for name in tables if name not in _TABLES]
-    if strange:
-        raise MeasurementError(f"no table {strange[0]!r}", f"one of {', '.join(_TABLES)}", "correct the name")
-    wanted = tuple(tables) or tuple(name for name in _TABLES if _spoken_of(run, name) and study.has(name))
+    wanted = tuple(tables) or tuple(name for name in TABLES if study.has(name) and _asked(run, name))
     if not wanted:
         raise _silent(study, "train")
     found = {name: _same(study, run, name) for name in wanted}
     return holds("data_digests", all(found.values()), found)
 
 
-def _spoken_of(run: RunFacts, name: str) -> bool:
-    return _tag(name) in run.tags or bool(_logged(run, name))
+def _asked(run: RunFacts, name: str) -> bool:
+    """Tell whether a table counts unasked: what it was trained on always does, others where the run speaks of them."""
+    return name == "train" or _tag(name) in run.tags or bool(_logged(run, name))
 
 
 def _tag(name: str) -> str:
@@ -153,9 +155,11 @@ def _silent(study: Study, name: str) -> InconclusiveError:
 
 
 def _mlflow_digest(frame: Any, name: str) -> str:
-    """Compute MLflow's digest of a table, as ``mlflow.data.from_pandas`` does: eight digits over at most 10,000 rows."""
-    from mlflow.data.digest_utils import compute_pandas_digest
-    from mlflow.exceptions import MlflowException
+    """Compute MLflow's digest of a table, as ``mlflow.data.from_pandas`` does: eight digits over at most 10,000 rows.
 
-    with told_as(f"MLflow cannot digest the {name} data", "a table of plain columns", also=(MlflowException,)):
+    Of what lies beyond them it tells how many rows there are; of columns of times and truth values, their names.
+    """
+    from mlflow.data.digest_utils import compute_pandas_digest
+
+    with told_as(f"MLflow cannot digest the {name} data", "a table of plain columns"), quiet():
         return str(compute_pandas_digest(to_pandas(frame)))

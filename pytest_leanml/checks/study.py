@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+TABLES = ("train", "evaluation", "production")
 EFFECTS: Mapping[str, float] = {"ks": 0.1, "psi": 0.2, "chi_squared": 0.1}
 
 
@@ -177,14 +178,18 @@ class Study:
         return self.once("champion", self._champion)
 
     def has(self, name: str) -> bool:
-        """Tell whether train, evaluation or production data is declared."""
+        """Tell whether train, evaluation or production data is declared.
+
+        Raises:
+            ConfigError: another name.
+        """
         return self._find(name) is not None
 
     def table(self, name: str) -> Table:
         """Return the table train, evaluation or production.
 
         Raises:
-            ConfigError: it is not declared.
+            ConfigError: it is not declared, or another name.
             SourceError: it cannot be read.
         """
         found = self._find(name)
@@ -198,6 +203,8 @@ class Study:
         return found
 
     def _find(self, name: str) -> Table | None:
+        if name not in TABLES:
+            raise ConfigError(f"no table {name!r}", f"one of {', '.join(TABLES)}", "correct the name")
         return self.once(("table", name), lambda: self._table(name))
 
     def rows_of(self, name: str) -> Any:

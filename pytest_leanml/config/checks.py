@@ -17,7 +17,7 @@ from pytest_leanml.config.limits import (
     SignOffSection,
     Told,
 )
-from pytest_leanml.config.metrics import BY_KIND, QUALITY, limit_problem
+from pytest_leanml.config.metrics import BY_KIND, HELD, QUALITY, limit_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -196,7 +196,7 @@ class Serving(Limits):
 
 
 class Lineage(Limits):
-    """Where the model comes from, and what it cost."""
+    """Where the model comes from, and what it cost; ``run_id: true`` asks that it holds."""
 
     kind: ClassVar[str] = "lineage"
     training_age_days: LimitSection | None = None
@@ -212,6 +212,14 @@ class Lineage(Limits):
     pipeline_minutes: LimitSection | None = None
     data_age_hours: LimitSection | None = None
     cost_share: LimitSection | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        asked = {name: each for name, each in value.items() if not (name in HELD and each is False)}
+        return {name: {"min": 1} if name in HELD and each is True else each for name, each in asked.items()}
 
 
 class Checks(Section):

@@ -97,6 +97,8 @@ LINEAGE = {
     "data_age_hours": MetricFacts(0, math.inf, higher_is_better=False, params={"data": Param.TEXT}),
     "cost_share": _AMOUNT,
 }
+# What holds or does not: `run_id: true` asks that it does.
+HELD = tuple(name for name, facts in LINEAGE.items() if facts.higher_is_better)
 _COLUMNS = {"columns": Param.TEXTS}
 LEAKAGE = {
     "overlap": MetricFacts(0, 1, higher_is_better=False, params=_COLUMNS),

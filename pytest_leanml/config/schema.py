@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_leanml.config.limits import BOUNDS, MARGINS, Judging
+from pytest_leanml.config.metrics import HELD
 from pytest_leanml.config.models import Config
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _TEXT = {"type": "string", "minLength": 1}
 _BOUNDED = ("Bounds", "LimitSection", "CustomSection", "Override")
 _MARGINS = ("ComparisonSection", "SignOffSection")
-_LIMITS = ("DataQuality", "Quality", "Fairness", "Drift", "Comparison", "Lineage")
+_LIMITS = ("DataQuality", "Quality", "Fairness", "Drift", "Comparison", "Leakage", "Lineage")
 
 
 def config_schema() -> dict[str, Any]:
@@ -40,6 +41,8 @@ def _add_short_forms(top: dict[str, Any], definitions: dict[str, Any]) -> None:
     for name in ("train", "evaluation", "production"):
         data[name]["anyOf"].insert(0, _TEXT)
     definitions["DataQuality"]["properties"]["schema"]["anyOf"].insert(0, {"type": "boolean"})
+    for name in HELD:
+        definitions["Lineage"]["properties"][name]["anyOf"].insert(0, {"type": "boolean"})
     definitions["Environment"]["required"] = []  # production has one by default
     top["deploy"]["maxItems"] = 0
     definitions["Promote"]["properties"]["keep"] = {"const": 10, "default": 10}

@@ -51,6 +51,13 @@ class OnnxPredictor:
         """Return the labels in the order of the scores; None before the first ``scores``, and for a regression."""
         return self._classes
 
+    def features(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """Return which of a frame's columns the model is given."""
+        each = _column_each(self._session.get_inputs(), columns)
+        if each is not None:
+            return each
+        return self._names if self._names is not None else tuple(name for name in columns if name not in self._drop)
+
     def predict(self, frame: Any) -> NDArray[Any]:
         """Return labels or values of shape (n,); see ``Predictor.predict``."""
         return self._labels(self._run(frame), row_count(frame))
@@ -148,9 +155,8 @@ def _feed(
     inputs: Sequence[Any], frame: Any, names: Sequence[str] | None, drop: Sequence[str]
 ) -> dict[str, NDArray[Any]]:
     """Return one array for each input: a column each, or one matrix of all features."""
-    have = column_names(frame)
-    if len(inputs) > 1 or (_column_of(inputs[0].name, have) in have and _width(inputs[0]) in (1, None)):
-        wanted = [_column_of(each.name, have) for each in inputs]
+    wanted = _column_each(inputs, column_names(frame))
+    if wanted is not None:
         features = feature_frame(frame, wanted, drop)
         return {
             each.name: _cast(column(features, name)[:, None], each) for each, name in zip(inputs, wanted, strict=True)
@@ -165,6 +171,13 @@ def _feed(
             "log it with a signature that names its columns, or keep only these columns",
         )
     return {inputs[0].name: np.column_stack([_cast(column(features, name), inputs[0]) for name in found])}
+
+
+def _column_each(inputs: Sequence[Any], columns: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the column that each input means, None where one input takes all features."""
+    wanted = tuple(_column_of(each.name, columns) for each in inputs)
+    alone = len(inputs) == 1 and not (wanted[0] in columns and _width(inputs[0]) in (1, None))
+    return None if alone else wanted
 
 
 def _column_of(name: str, columns: Sequence[str]) -> str:

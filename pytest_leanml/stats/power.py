@@ -11,9 +11,10 @@ from scipy import stats
 
 from pytest_leanml.errors import InconclusiveError, MeasurementError
 from pytest_leanml.stats.estimate import Estimate, Part
-from pytest_leanml.stats.intervals import critical
+from pytest_leanml.stats.intervals import critical, hanley_mcneil, student, wilson
+from pytest_leanml.stats.probabilities import placements
 from pytest_leanml.stats.quality import measure
-from pytest_leanml.stats.samples import FloatArray, IntArray, Sample, make_sample
+from pytest_leanml.stats.samples import BoolArray, FloatArray, IntArray, Sample, make_sample
 from pytest_leanml.vocabulary import Task
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 FOLDS = 5
 MOST_BINS = 64
 LEAST_ROWS = 30
+_MOST_CELLS = 50_000_000  # 400 MB of counts
 _PRIOR = 1.0  # rows of the whole that each value is mixed with
 
 
@@ -66,7 +68,11 @@ def target_of(sample: Sample, *, seed: int = 0) -> Target:
         raise InconclusiveError(f"{len(values)} rows to learn a column's power from", f"at least {LEAST_ROWS}")
     if values.min() == values.max():
         raise InconclusiveError("the target has one value only", "a target that varies", "judge other rows")
-    fold = np.random.default_rng(seed).permutation(len(values)) % FOLDS
+    # Dealt by the order of the target, so that the folds' means hardly differ: what one fold's mean says of the others'
+    # would look like skill turned round in a column that has none.
+    order = np.lexsort((np.random.default_rng(seed).permutation(len(values)), values))
+    fold = np.empty(len(values), dtype=np.intp)
+    fold[order] = np.arange(len(values)) % FOLDS
     return Target(sample.task, values, fold)
 
 
@@ -79,14 +85,18 @@ def single_column_power(features: Mapping[str, Feature], target: Target, *, conf
       the most frequent class) among the other four of five folds; a missing value is a category of its own;
     - by its order, for numbers: with no fitting at all.
 
-    It is measured as ROC AUC, turned round where it is below 1/2 (binary); accuracy above that of the most frequent
+    It is measured as ROC AUC, that of the order turned round where it is below 1/2 (binary); accuracy above that of the most frequent
     class, as a share of what is possible (multiclass, Cohen's "best guess" scale); R2, and the squared rank correlation
     of Spearman for the order (regression). 0.5, 0 and 0 are no power.
+
+    The limits are those of the answers as they were learned from these rows: by Hanley and McNeil's variance (binary),
+    the delta method (multiclass, R2), DeLong's variance and Bonett and Wright's for the order.
 
     Args:
         features: name -> column of shape (n,).
         target: of as many rows.
-        confidence: level; the limits of all columns hold at once (Bonferroni), so that those of the best one do, too.
+        confidence: level; the limits of all columns, each by both ways, hold at once (Bonferroni), so that those of the
+            best one do, too: they are conservative.
 
     Returns:
         The best column's power with its limits; ``by`` holds every column, the best first.
@@ -128,11 +138,11 @@ def _varies(feature: Feature, rows: int, name: str) -> bool:
 
 
 def _power(feature: Feature, target: Target, level: float) -> Estimate:
-    by_values = _by_values(_codes(feature), target, level)
     if not feature.numeric or target.task is Task.MULTICLASS:
-        return by_values
+        return _by_values(_codes(feature), target, level)
+    level = 1 - (1 - level) / 2  # the better of two ways
     by_order = _by_order(stats.rankdata(_filled(feature.values), method="dense"), target, level)
-    return max(by_values, by_order, key=lambda each: each.value)
+    return max(_by_values(_codes(feature), target, level), by_order, key=lambda each: each.value)
 
 
 def _filled(values: FloatArray | IntArray) -> FloatArray:
@@ -158,9 +168,9 @@ def _by_values(codes: IntArray, target: Target, level: float) -> Estimate:
         return _accuracy(codes, target, level)
     answers = _means(codes, target)
     if target.task is Task.BINARY:
-        return _area(answers, target, level)
+        return _above(0.5, _area_of_folds(answers, target, level))
     found = measure("r2", make_sample(Task.REGRESSION, target.values, answers), confidence=level)
-    return _above_nothing(found, found.value, found.low, found.high)
+    return _above(0.0, found)
 
 
 def _means(codes: IntArray, target: Target) -> FloatArray:
@@ -176,43 +186,73 @@ def _means(codes: IntArray, target: Target) -> FloatArray:
 
 def _accuracy(codes: IntArray, target: Target, level: float) -> Estimate:
     classes, values = int(target.values.max()) + 1, target.values.astype(np.intp)
-    if (int(codes.max()) + 1) * FOLDS * classes > 50_000_000:  # noqa: PLR2004 - 400 MB of counts
-        codes = np.minimum(codes, 50_000_000 // (FOLDS * classes) - 1)
+    # Values beyond are so many that each is rare: they answer as one.
+    codes = np.minimum(codes, max(1, _MOST_CELLS // (FOLDS * classes)) - 1)
     rows = (int(codes.max()) + 1) * FOLDS
     cells = np.bincount((codes * FOLDS + target.fold) * classes + values, minlength=rows * classes)
     counts = cells.reshape(-1, FOLDS, classes)
     others = counts.sum(1, keepdims=True) - counts
     prior = others.sum(0) / others.sum((0, 2))[:, None]
     answers = np.argmax(others + _PRIOR * prior, axis=2)[codes, target.fold]
-    labels = tuple(range(classes))
-    found = measure("accuracy", make_sample(Task.MULTICLASS, values, answers, classes=labels), confidence=level)
-    base = float(np.bincount(values).max()) / len(values)
-    scaled = [(each - base) / (1 - base) for each in (found.value, found.low or 0.0, _one(found.high))]
-    return _above_nothing(found, *scaled)
+    return _above(0.0, _beyond_largest(answers == values, values == np.bincount(values).argmax(), level))
+
+
+def _beyond_largest(right: BoolArray, largest: BoolArray, level: float) -> Estimate:
+    """Return the accuracy above the share of the largest class, over what is possible above it (delta method).
+
+    Answers that are all right or all wrong have no scatter of their own: Wilson's limits of the accuracy, scaled alike.
+    """
+    accuracy, base, n = float(right.mean()), float(largest.mean()), len(right)
+    value = (accuracy - base) / (1 - base)
+    if accuracy in (0.0, 1.0):
+        low, high = (float(each) for each in wilson(right.sum(), n, critical(level)))
+        return Estimate(value, n, (low - base) / (1 - base), (high - base) / (1 - base), "wilson", level)
+    rows = value + ((right - accuracy) - (1 - value) * (largest - base)) / (1 - base)
+    low, high = student(value, float(rows.std(ddof=1)) / math.sqrt(n), n, level)
+    return Estimate(value, n, low, high, "delta", level)
 
 
 def _one(high: float | None) -> float:
     return 1.0 if high is None else high
 
 
-def _above_nothing(found: Estimate, value: float, low: float | None, high: float | None) -> Estimate:
-    """Call everything at or below no power none."""
-    clipped = [min(1.0, max(0.0, each)) for each in (value, low or 0.0, _one(high))]
-    return replace(found, value=clipped[0], low=clipped[1], high=clipped[2])
+def _above(floor: float, found: Estimate) -> Estimate:
+    """Call everything at or below no power none: answers that were learned from other rows are not turned round."""
+    low = floor if found.low is None else found.low
+    value, low, high = (min(1.0, max(floor, each)) for each in (found.value, low, _one(found.high)))
+    return replace(found, value=value, low=low, high=high)
+
+
+def _area_of_folds(answers: FloatArray, target: Target, level: float) -> Estimate:
+    """Return the area over pairs of rows of one fold: between folds, equal values differ by what they were learned from.
+
+    The limits are Hanley and McNeil's by Newcombe's method 5, which needs no scatter.
+    """
+    above = [
+        placements(*(np.sort(answers[(target.fold == fold) & (target.values == side)]) for side in (1, 0)))[0]
+        for fold in range(FOLDS)
+        if len(np.unique(target.values[target.fold == fold])) > 1
+    ]
+    area, positives = float(np.concatenate(above).mean()), int(target.values.sum())
+    low, high = hanley_mcneil(area, positives, len(answers) - positives, critical(level))
+    return Estimate(area, len(answers), low, high, "hanley-mcneil", level)
 
 
 def _area(scores: FloatArray, target: Target, level: float) -> Estimate:
     sample = make_sample(Task.BINARY, target.values, scores=scores, classes=(0, 1), positive=1)
-    found = measure("roc_auc", sample, confidence=level)
+    return measure("roc_auc", sample, confidence=level)
+
+
+def _turned(found: Estimate) -> Estimate:
+    """Turn an area below 1/2 round: what falls where the target rises tells it as well."""
     if found.value >= 0.5:  # noqa: PLR2004 - chance
-        return replace(found, low=max(0.5, found.low or 0.0))
-    low, high = 1 - _one(found.high), 1 - (found.low or 0.0)
-    return replace(found, value=1 - found.value, low=max(0.5, low), high=high)
+        return found
+    return replace(found, value=1 - found.value, low=1 - _one(found.high), high=1 - (found.low or 0.0))
 
 
 def _by_order(ranks: FloatArray, target: Target, level: float) -> Estimate:
     if target.task is Task.BINARY:
-        return _area(ranks.astype(np.float64), target, level)
+        return _above(0.5, _turned(_area(ranks.astype(np.float64), target, level)))
     n = len(ranks)
     r = float(stats.spearmanr(ranks, target.values).statistic)
     low, high = _spearman(r, n, critical(level))

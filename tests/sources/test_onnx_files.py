@@ -56,6 +56,16 @@ def test_a_signature_orders_the_matrix(tmp_path, rows, export):
     assert found.predict(shuffled).tolist() == model.predict(rows[NUMBERS]).tolist()
 
 
+def test_which_columns_it_is_given(tmp_path, rows, export):
+    matrix = export(LogisticRegression().fit(rows[NUMBERS], rows["late"]), array(rows[NUMBERS]))
+    columns = list(rows)
+    assert load(matrix, tmp_path, names=NUMBERS[::-1]).features(columns) == ("distance", "dep_delay")
+    assert load(matrix, tmp_path).features(columns) == tuple(each for each in columns if each not in DROP)
+    one = load(export(LinearRegression().fit(rows[["distance"]], rows["dep_delay"]), rows[["distance"]]), tmp_path)
+    assert one.features(columns) == ("distance",)
+    assert one.features(["row", "other"]) == ("other",)
+
+
 def test_a_regression(tmp_path, rows, export):
     model = LinearRegression().fit(rows[["distance"]], rows["dep_delay"])
     found = load(export(model, rows[["distance"]]), tmp_path)
