@@ -27,6 +27,7 @@ MEASURING: Mapping[str, Kind] = {
     "quality": Kind.QUALITY,
     "fairness": Kind.FAIRNESS,
     "comparison": Kind.COMPARISON,
+    "behaviour": Kind.BEHAVIOUR,
     "leakage": Kind.LEAKAGE,
     "serving": Kind.SERVING,
     "lineage": Kind.LINEAGE,

@@ -11,6 +11,7 @@ from pytest_leanml.keys import RECORDING, WORKBENCH
 from pytest_leanml.options import options_of
 
 if TYPE_CHECKING:
+    from pytest_leanml.checks.behaviour import Behaviour
     from pytest_leanml.checks.comparison import Comparison
     from pytest_leanml.checks.data_quality import DataQuality
     from pytest_leanml.checks.drift import Drift
@@ -124,6 +125,14 @@ def comparison(request: pytest.FixtureRequest) -> Comparison:
     from pytest_leanml.checks.comparison import Comparison
 
     return Comparison(_study(request))
+
+
+@pytest.fixture
+def behaviour(request: pytest.FixtureRequest) -> Behaviour:
+    """Measure whether the candidate does what it must, also on rows that nobody has seen."""
+    from pytest_leanml.checks.behaviour import Behaviour
+
+    return Behaviour(_study(request))
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ BY_KIND = {
     "drift": "drift",
     "fairness": "fairness",
     "comparison": "comparison",
+    "behaviour": "behaviour",
 }
 BY_NAME = ("approval", "model_approval", "streak")
 SHIPPED = (*ALWAYS, *BY_KIND.values(), *BY_NAME)

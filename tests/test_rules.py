@@ -86,6 +86,8 @@ def _packages(rules, *measurements):
         ("checks: {drift: {share: {max: 0.1}}}", [], {"gate.limits", "gate.drift"}),
         ("checks: {comparison: {f1_score: {better_by: 0.02}}}", [], {"gate.limits", "gate.comparison"}),
         ("checks: {data_quality: {rows: {min: 1}}}", [], {"gate.limits", "gate.data_quality"}),
+        ("checks: {behaviour: {noise: {max: 0}}}", [], {"gate.limits", "gate.behaviour"}),
+        ("", ["behaviour.invariance[sex]"], {"gate.limits", "gate.behaviour"}),
         ("", ["mine.accuracy"], {"gate.limits"}),
     ],
 )

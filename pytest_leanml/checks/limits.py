@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_leanml.checks.measurement import holds
-from pytest_leanml.checks.wording import groups, numeral
+from pytest_leanml.checks.wording import failing_row, groups, numeral
 from pytest_leanml.errors import InconclusiveError, MeasurementError
 from pytest_leanml.stats.estimate import Estimate
 from pytest_leanml.stats.settle import rows_to_settle
@@ -91,7 +91,7 @@ def _doubt(measurement: Measurement, name: str, bound: float) -> InconclusiveErr
         f"{bound:g}: not proven"
     )
     return InconclusiveError(
-        "\n  ".join([doubt, *groups(record)]),
+        "\n  ".join([doubt, *groups(record), *failing_row(record)]),
         f"an interval wholly {COMPARATORS[name]} {bound:g}",
         _advice(record, low, high, bound, holding=holds(value, COMPARATORS[name], bound)),
     )

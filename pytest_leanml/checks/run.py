@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_leanml.checks import comparison, custom, data_quality, drift, fairness, leakage, lineage, quality, serving
+from pytest_leanml.checks import (
+    behaviour,
+    comparison,
+    custom,
+    data_quality,
+    drift,
+    fairness,
+    leakage,
+    lineage,
+    quality,
+    serving,
+)
 from pytest_leanml.checks.limits import hold
 from pytest_leanml.errors import ConfigError
 from pytest_leanml.vocabulary import Judge
@@ -54,6 +65,7 @@ _KINDS: Mapping[str, Callable[[CheckSpec, Study], Measurement]] = {
     "fairness": fairness.measure_spec,
     "drift": drift.measure_spec,
     "comparison": comparison.measure_spec,
+    "behaviour": behaviour.measure_spec,
     "leakage": leakage.measure_spec,
     "serving": serving.measure_spec,
     "lineage": lineage.measure_spec,

@@ -27,7 +27,13 @@ def numeral(value: float, *others: float) -> str:
 
 def explain(record: MeasurementRecord) -> list[str]:
     """Say limits held and missed, interval, rows and the groups that differ; one line each."""
-    return [*_limits(record), *_interval(record), *groups(record)]
+    return [*_limits(record), *_interval(record), *groups(record), *failing_row(record)]
+
+
+def failing_row(record: MeasurementRecord) -> Iterator[str]:
+    """Yield one line that shows the smallest row that was found to fail, where there is one."""
+    if "failing_row" in record.details:
+        yield f"smallest failing row: {record.details['failing_row']}"
 
 
 def limit_line(record: MeasurementRecord, comparison: Comparison) -> str:

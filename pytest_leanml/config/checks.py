@@ -14,6 +14,7 @@ from pytest_leanml.config.limits import (
     CustomSection,
     Defaults,
     LimitSection,
+    PartedSection,
     SignOffSection,
     Told,
 )
@@ -167,6 +168,25 @@ def _gain_problem(metric: str, section: ComparisonSection) -> tuple[str, str, st
     return None
 
 
+class Behaviour(Limits):
+    """What the model must do, or must not do, whatever the rows are."""
+
+    kind: ClassVar[str] = "behaviour"
+    invariance: PartedSection | None = None
+    directional: PartedSection | None = None
+    monotonic: PartedSection | None = None
+    minimum_functionality: PartedSection | None = None
+    noise: PartedSection | None = None
+    missing: PartedSection | None = None
+    typos: PartedSection | None = None
+    casing: PartedSection | None = None
+    units: PartedSection | None = None
+    determinism: PartedSection | None = None
+    batch_consistency: PartedSection | None = None
+    out_of_range: PartedSection | None = None
+    holds: PartedSection | None = None
+
+
 class Leakage(Limits):
     """What the model may have known before it was judged."""
 
@@ -231,6 +251,7 @@ class Checks(Section):
     fairness: Fairness = Fairness()
     drift: Drift = Drift()
     comparison: Comparison = Comparison()
+    behaviour: Behaviour = Behaviour()
     leakage: Leakage = Leakage()
     serving: Serving = Serving()
     lineage: Lineage = Lineage()
@@ -252,6 +273,7 @@ class Checks(Section):
             self.fairness,
             self.drift,
             self.comparison,
+            self.behaviour,
             self.leakage,
             self.serving,
             self.lineage,

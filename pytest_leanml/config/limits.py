@@ -151,6 +151,18 @@ class LimitSection(Bounds, Judging):
     params: dict[str, Any] = Field(default_factory=dict)
 
 
+class PartedSection(LimitSection):
+    """A limit that may hold for several checks of one metric: each of ``parts`` has settings of its own."""
+
+    parts: Annotated[dict[Text, dict[str, Any]], Field(min_length=1)] | None = None
+
+    def asked(self) -> dict[str | None, dict[str, Any]]:
+        """Return the settings of each part, those of ``params`` beneath its own; None stands for a check without parts."""
+        if self.parts is None:
+            return {None: self.params}
+        return {name: {**self.params, **own} for name, own in self.parts.items()}
+
+
 class ComparisonSection(Judging):
     """A gain over the champion, in the metric's own unit or relative to it.
 

@@ -114,6 +114,46 @@ LEAKAGE = {
         0, math.inf, higher_is_better=False, params={"unique": Param.NUMBER, "allow": Param.TEXTS}
     ),
 }
+_ROWS = {"rows": Param.WHOLE, "data": Param.TEXT}
+_CHANGED = {**_ROWS, "columns": Param.TEXTS, "tolerance": Param.NUMBER}
+
+
+def _behaviour(params: Mapping[str, Param], *needs: str) -> MetricFacts:
+    return MetricFacts(0, 1, higher_is_better=False, params=params, needs=needs)
+
+
+BEHAVIOUR = {
+    "invariance": _behaviour({**_CHANGED, "together": Param.FLAG, "tries": Param.WHOLE}, "columns"),
+    "directional": _behaviour(
+        {**_ROWS, "change": Param.MAPPING, "expect": Param.TEXT, "by": Param.NUMBER, "label": Param.ANY},
+        "change",
+        "expect",
+    ),
+    "monotonic": _behaviour(
+        {
+            **_ROWS,
+            "increasing": Param.TEXTS,
+            "decreasing": Param.TEXTS,
+            "steps": Param.WHOLE,
+            "tolerance": Param.NUMBER,
+            "label": Param.ANY,
+        }
+    ),
+    "minimum_functionality": _behaviour(
+        {"file": Param.TEXT, "expected": Param.TEXT, "by": Param.TEXT, "tolerance": Param.NUMBER}, "file"
+    ),
+    "noise": _behaviour({**_CHANGED, "std": Param.NUMBER, "tries": Param.WHOLE}),
+    "missing": _behaviour(_CHANGED),
+    "typos": _behaviour(_CHANGED),
+    "casing": _behaviour(_CHANGED),
+    "units": _behaviour({**_CHANGED, "factor": Param.NUMBER}, "factor"),
+    "determinism": _behaviour({**_ROWS, "repeats": Param.WHOLE, "tolerance": Param.NUMBER}),
+    "batch_consistency": _behaviour({**_ROWS, "singles": Param.WHOLE, "tolerance": Param.NUMBER}),
+    "out_of_range": _behaviour(
+        {"columns": Param.TEXTS, "kinds": Param.TEXTS, "expect": Param.TEXT, "rows": Param.WHOLE}
+    ),
+    "holds": _behaviour({"call": Param.TEXT, "columns": Param.TEXTS, "where": Param.ANY, "rows": Param.WHOLE}, "call"),
+}
 _PLACE = {
     "url": Param.TEXT,
     "call": Param.TEXT,
@@ -153,6 +193,7 @@ BY_KIND = {
     "fairness": FAIRNESS,
     "drift": DRIFT,
     "comparison": COMPARISON,
+    "behaviour": BEHAVIOUR,
     "leakage": LEAKAGE,
     "serving": SERVING,
     "lineage": LINEAGE,

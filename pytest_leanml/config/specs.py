@@ -12,6 +12,7 @@ from pytest_leanml.config.limits import (
     Limit,
     LimitSection,
     Override,
+    PartedSection,
     SignOffSection,
     bounds_problem,
 )
@@ -140,7 +141,8 @@ def _specs(
     place = config.place(declared.route, key=True)
     line = place[0] if place else None
     for part, groups, name in _parts(config, declared):
-        yield CheckSpec(declared.kind, declared.metric, part, limit, groups, name, settings, line)
+        own = {**settings, **_own(declared.section, part)}
+        yield CheckSpec(declared.kind, declared.metric, part, limit, groups, name, own, line)
 
 
 def _limit(config: Config, declared: _Declared, override: Override | None, route: Route) -> Limit:
@@ -190,6 +192,13 @@ def _asked(section: LimitSection) -> dict[str, Any]:
     return params if section.method is None else {**params, "method": section.method}
 
 
+def _own(section: Any, part: str | None) -> dict[str, Any]:
+    """Return what one of ``parts`` has in place of the limit's ``params``."""
+    if part is None or not isinstance(section, PartedSection):
+        return {}
+    return {"params": {encode_group(name): params for name, params in section.asked().items()}[part]}
+
+
 def _parts(config: Config, declared: _Declared) -> Iterator[tuple[str | None, tuple[str, ...], str | None]]:
     """Yield part, groups and slice of each spec that a declaration makes."""
     section = declared.section
@@ -199,6 +208,9 @@ def _parts(config: Config, declared: _Declared) -> Iterator[tuple[str | None, tu
     elif declared.kind in _BY_SLICE and section.slices and not isinstance(section, SignOffSection):
         for name in section.slices:
             yield encode_group(name), (), name
+    elif isinstance(section, PartedSection) and section.parts:
+        for name in section.parts:
+            yield encode_group(name), (), None
     else:
         yield None, (), None
 
@@ -246,11 +258,14 @@ def _demand_settings(config: Config, declared: _Declared, section: LimitSection)
     facts = BY_KIND.get(declared.kind, {}).get(declared.metric)
     if facts is None:
         return
-    problem = param_problem(facts, section.params)
-    if problem:
-        key, given, expected = problem
-        route: Route = (*declared.route, "params", key) if key else declared.route
-        raise config.fault(route, given, expected, nearest(str(key), facts.params) if key else "")
+    parts = section.asked() if isinstance(section, PartedSection) else {None: section.params}
+    for part, params in parts.items():
+        problem = param_problem(facts, params)
+        if problem:
+            key, given, expected = problem
+            home = ("params",) if part is None or key in section.params else ("parts", part)
+            route: Route = (*declared.route, *home, key) if key else declared.route
+            raise config.fault(route, given, expected, nearest(str(key), facts.params) if key else "")
     if section.method is not None and section.method not in facts.methods:
         expected = f"one of {', '.join(facts.methods)}" if facts.methods else "no method: there is one way only"
         raise config.fault((*declared.route, "method"), f"method: {section.method}", expected)

@@ -20,6 +20,7 @@ LIMITS = {
     "comparison.f1_score": {"min": 0.02},
     "data_quality.schema": {"max": 0},
     "data_quality.rows": {"min": 1},
+    "behaviour.invariance": {"max": 0},
     "lineage.training_age_days": {"below": 30},
     "history.streak": {"min": 2},
 }
@@ -48,6 +49,9 @@ FACTS = [
     ("measurements", "comparison.f1_score", "value"),
     ("measurements", "data_quality.schema", "value"),
     ("measurements", "data_quality.rows", "value"),
+    ("measurements", "behaviour.invariance[sex]", "value"),
+    ("measurements", "behaviour.invariance[sex]", "sampleSize"),
+    ("measurements", "behaviour.invariance[sex]", "high"),
 ]
 ABSENT = object()
 DAMAGE = {"absent": ABSENT, "null": None, "text": "0.9", "list": [0.9], "empty list": [], "object": {}, "true": True}
@@ -70,6 +74,8 @@ def good(evidence):
                                 "comparator": ">=", "threshold": 0.02},
         "data_quality.schema": {"value": 0, "metric": "schema", "comparator": "<=", "threshold": 0, **plain},
         "data_quality.rows": {"value": 27902, "metric": "rows", "comparator": ">=", "threshold": 1, **plain},
+        "behaviour.invariance[sex]": {"value": 0.0, "low": 0.0, "high": 0.007, "sampleSize": 500,
+                                      "metric": "invariance", "comparator": "<=", "threshold": 0, **plain},
         "lineage.training_age_days": {"value": 2.59, "metric": "training_age_days", "comparator": "<",
                                       "threshold": 30, **plain},
     }  # fmt: skip
@@ -113,7 +119,7 @@ def test_good_evidence_passes_in_both(pair, loaded, good, below):
     answers = pair.evaluate(loaded, json.dumps(good), below, 30.0)
     assert [(answer.package, answer.deny) for answer in answers if answer.deny] == []
     assert passes(answers)
-    assert len(answers) == 9
+    assert len(answers) == 10
 
 
 @pytest.mark.parametrize("path", FACTS, ids=".".join)
@@ -150,6 +156,9 @@ def test_damage_never_passes_and_both_agree(pair, loaded, good, below, path):
         (("measurements", "comparison.f1_score", "value"), -0.024),
         (("measurements", "data_quality.schema", "value"), 1),
         (("measurements", "data_quality.rows", "value"), -1),
+        (("measurements", "behaviour.invariance[sex]", "value"), 0.002),
+        (("measurements", "behaviour.invariance[sex]", "low"), 0.001),
+        (("measurements", "behaviour.invariance[sex]", "sampleSize"), 0),
         (("measurements", PARITY, "high"), 0.11),
         (("measurements", PARITY, "by", "EWR", "n"), 29),
     ],
