@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from pytest_leanml.config import Limit
 from pytest_leanml.config.limits import bounds_problem
-from pytest_leanml.config.metrics import BY_KIND, FAIRNESS, QUALITY, limit_problem
+from pytest_leanml.config.metrics import BIAS, BY_KIND, FAIRNESS, QUALITY, limit_problem
 from pytest_leanml.errors import ConfigError
-from pytest_leanml.stats import fairness, quality
+from pytest_leanml.stats import fairness, group_calibration, quality
 from pytest_leanml.vocabulary import Judge, Severity
 
 
@@ -79,7 +79,7 @@ def test_a_limit_on_the_good_side_alone_is_refused(kind, metric):
 
 def test_metrics_are_those_of_the_arithmetic():
     assert set(QUALITY) == set(quality.METRICS)
-    assert set(FAIRNESS) == set(fairness.FAIRNESS)
+    assert set(FAIRNESS) == {*fairness.FAIRNESS, group_calibration.NAME}
 
 
 @pytest.mark.parametrize("name", QUALITY)
@@ -91,6 +91,16 @@ def test_quality_agrees_with_the_arithmetic_on_direction_and_range(name):
     assert QUALITY[name].high >= high
 
 
-@pytest.mark.parametrize("name", FAIRNESS)
-def test_fairness_agrees_with_the_arithmetic_on_direction(name):
-    assert FAIRNESS[name].higher_is_better == fairness.FAIRNESS[name].higher_is_fairer
+@pytest.mark.parametrize("name", fairness.FAIRNESS)
+def test_fairness_agrees_with_the_arithmetic_on_direction_methods_and_labels(name):
+    metric = fairness.FAIRNESS[name]
+    assert FAIRNESS[name].higher_is_better == metric.higher_is_fairer
+    assert FAIRNESS[name].methods == metric.methods
+    assert FAIRNESS[name].labels == metric.needs_labels
+
+
+def test_each_gap_has_a_name_of_its_own_under_bias():
+    assert len(set(BIAS.values())) == len(BIAS)
+    assert BIAS["demographic_parity_difference", "between_groups"] == "demographic_parity"
+    assert BIAS["equalized_odds_difference", "between_groups"] == "equalized_odds"
+    assert BIAS["demographic_parity_difference", "to_overall"] == "demographic_parity_to_overall"

@@ -112,10 +112,14 @@ declared contains id if {
 	id != "fairness.group_size"
 }
 
-range(id) := object.get(ranges, bare(id), [0, 1])
+# A share, or a ratio of shares; a deviation and the gap of a project's own metric know no ceiling.
+range(id) := [0, 1e300] if open_ended(id)
 
-# A deviation is a standard deviation over a mean.
-ranges := {"fairness.demographic_parity_deviation": [0, 1e300]}
+else := [0, 1]
+
+open_ended(id) if bare(id) == "fairness.demographic_parity_deviation"
+
+open_ended(id) if startswith(id, "fairness.by_group.")
 
 root := "measurements"
 

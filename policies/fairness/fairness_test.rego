@@ -82,6 +82,66 @@ test_an_absurd_number_denies if {
 	verdict(deviation, setting("/thresholds/fairness.demographic_parity_deviation", {"max": 2})) == passes
 }
 
+# Each metric of the kind; to_overall and calibration are measured under the same ids.
+metrics := {
+	"demographic_parity_ratio", "selection_rate_difference", "selection_rate_ratio",
+	"true_positive_rate_difference", "true_positive_rate_ratio",
+	"true_negative_rate_difference", "true_negative_rate_ratio",
+	"false_positive_rate_difference", "false_positive_rate_ratio",
+	"false_negative_rate_difference", "false_negative_rate_ratio",
+	"equal_opportunity_difference", "equal_opportunity_ratio",
+	"equalized_odds_difference", "equalized_odds_ratio",
+	"predictive_parity_difference", "predictive_parity_ratio",
+	"accuracy_difference", "accuracy_ratio", "error_rate_difference", "error_rate_ratio",
+	"calibration_within_groups",
+}
+
+measured_as(name, changes) := json.patch(good, [{
+	"op": "add", "path": sprintf("/measurements/fairness.%s[origin]", [name]),
+	"value": object.union(good.measurements[check_id], changes),
+}])
+
+limited(name, bounds) := setting(sprintf("/thresholds/fairness.%s", [name]), bounds)
+
+test_every_metric_is_read if {
+	every name in metrics {
+		denied := denies({sprintf("fairness.fairness.%s[origin]", [name])})
+		verdict(measured_as(name, {}), limited(name, {"max": 0.1})) == passes
+		verdict(measured_as(name, {}), limited(name, {"max": 0.04})) == denied
+		verdict(measured_as(name, {}), limited(name, {"min": 0.8})) == denied
+		verdict(measured_as(name, {"value": 1.5}), limited(name, {"max": 9})) == denied
+		verdict(measured_as(name, {"low": null}), limited(name, {"max": 0.1})) == denied
+		verdict(good, limited(name, {"max": 0.1})) == denies({sprintf("fairness.fairness.%s", [name])})
+		small_of := measured_as(name, {"by": {"EWR": {"value": 0.09, "n": 90}, "JFK": {"value": 0.04, "n": 2}}})
+		verdict(small_of, limited(name, {"max": 0.1})) == denies({small_rule})
+	}
+}
+
+test_a_metric_of_the_project_knows_no_ceiling if {
+	name := "by_group.mae"
+	denied := denies({"fairness.fairness.by_group.mae[origin]"})
+	verdict(measured_as(name, {"value": 7.5}), limited(name, {"max": 8})) == passes
+	verdict(measured_as(name, {"value": 8.5}), limited(name, {"max": 8})) == denied
+	verdict(measured_as(name, {"value": -1}), limited(name, {"max": 8})) == denied
+	verdict(measured_as(name, {"value": null}), limited(name, {"max": 8})) == denied
+	verdict(measured_as(name, {"low": null}), limited(name, {"max": 8})) == denied
+	verdict(good, limited(name, {"max": 8})) == denies({"fairness.fairness.by_group.mae"})
+}
+
+test_the_four_fifths_rule if {
+	name := "demographic_parity_ratio"
+	denied := denies({"fairness.fairness.demographic_parity_ratio[origin]"})
+	fair := {"value": 0.85, "low": 0.81, "high": 0.9}
+	doubtful := {"value": 0.85, "low": 0.7, "high": 0.9}
+	rule_of_thumb := limited(name, {"min": 0.8})
+	proven := object.union(rule_of_thumb, {"judge": {sprintf("fairness.%s", [name]): "bound"}})
+	verdict(measured_as(name, fair), rule_of_thumb) == passes
+	verdict(measured_as(name, fair), proven) == passes
+	verdict(measured_as(name, doubtful), rule_of_thumb) == passes
+	verdict(measured_as(name, doubtful), proven) == denied
+	verdict(measured_as(name, {"value": 0.79, "low": 0.7, "high": 0.9}), rule_of_thumb) == denied
+}
+
 test_every_measurement_has_an_interval if {
 	every pair in [[null, 0.06], [0.04, null], ["0.04", 0.06], [0.06, 0.04], [true, 0.06], [[], 0.06]] {
 		verdict(ends(pair[0], pair[1]), settings) == denies({rule})

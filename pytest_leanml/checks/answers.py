@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_leanml.errors import SourceError
 from pytest_leanml.sources.outputs import shown
 from pytest_leanml.sources.predictor import class_scores, positive_scores
-from pytest_leanml.sources.task import infer_task
+from pytest_leanml.sources.task import distinct, infer_task
 from pytest_leanml.stats.samples import Sample, make_sample
 from pytest_leanml.vocabulary import Task
 
@@ -126,7 +126,7 @@ def task_of(truth: NDArray[Any], models: Sequence[Answers], *, task: str, positi
 
 def _demand_same_labels(truth: NDArray[Any], model: Answers) -> None:
     """Refuse labels that never meet: a champion that is wrong in every row would make any candidate look good."""
-    known, found = model.known_classes(), set(truth.tolist())
+    known, found = model.known_classes(), set(distinct(truth))
     if known is None:
         return
     texts = {isinstance(label, str) for label in (*known, *found)}

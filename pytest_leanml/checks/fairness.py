@@ -1,37 +1,37 @@
-"""How differently the candidate selects the groups of a sensitive attribute."""
+"""How differently the candidate treats the groups of a sensitive attribute."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-import numpy as np
-
+from pytest_leanml.checks.fairness_by import Asked, function_of, gap_by_group
+from pytest_leanml.checks.sensitive import attribute, grouping_of
 from pytest_leanml.checks.study import Study, record_of
+from pytest_leanml.config.metrics import BIAS
 from pytest_leanml.errors import ConfigError, InconclusiveError, MeasurementError
-from pytest_leanml.sources.columns import column
-from pytest_leanml.stats.fairness import FAIRNESS, measure_fairness
+from pytest_leanml.stats.fairness import BETWEEN, METHODS, OVERALL, known, measure_gap
+from pytest_leanml.stats.group_calibration import BINS, NAME, measure_calibration
+from pytest_leanml.stats.group_rates import count_groups
 from pytest_leanml.stats.quality import Needs
 from pytest_leanml.vocabulary import Task, encode_group, with_part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Callable, Mapping, Sequence
 
     from pytest_leanml.checks.measurement import Measurement
     from pytest_leanml.config import CheckSpec
     from pytest_leanml.evidence.records import MeasurementRecord
     from pytest_leanml.stats.estimate import Estimate
-    from pytest_leanml.stats.samples import Sample
+    from pytest_leanml.stats.group_rates import GroupCounts, Grouping
+    from pytest_leanml.stats.samples import BoolArray, Sample
 
-# The names that published policies read under `input.bias`.
-SHORT = {
-    "demographic_parity_difference": "demographic_parity",
-    "demographic_parity_ratio": "demographic_parity_ratio",
-    "demographic_parity_deviation": "demographic_parity_deviation",
-    "equalized_odds_difference": "equalized_odds",
-}
+
+class How(TypedDict, total=False):
+    """Further arguments of ``Fairness.measure``."""
+
+    method: str
+    confidence: float | None
 
 
 class Fairness:
@@ -44,75 +44,251 @@ class Fairness:
     def __init__(self, study: Study) -> None:
         self.study = study
 
-    def measure(self, metric: str, *columns: str, confidence: float | None = None) -> Measurement:
+    def measure(
+        self, metric: str, *columns: str, method: str = BETWEEN, confidence: float | None = None
+    ) -> Measurement:
         """Measure one metric.
 
         Args:
             metric: a fairness metric.
             columns: a sensitive attribute, or several for their intersection; without any, the worst over
                 ``data.groups``.
+            method: ``between_groups``, or ``to_overall``: each group against all rows.
             confidence: level of the interval, by default that of leanml.yaml.
 
         Raises:
             ConfigError: no columns, and none under ``data.groups``.
             InconclusiveError: the model is not binary, one group only, a group is too small, nobody is selected.
-            MeasurementError: no such metric, or rows that belong to no group.
+            MeasurementError: no such metric or method, or rows that belong to no group.
             SourceError: a column is absent, or the model cannot answer.
         """
-        if metric not in FAIRNESS:
-            raise MeasurementError(f"no fairness metric {metric!r}", f"one of {', '.join(FAIRNESS)}", "correct it")
+        if metric == NAME:
+            if method != BETWEEN:
+                raise MeasurementError(f"the method {method!r} of {NAME}", "no method: there is one way only")
+            return self.calibration_within_groups(*columns, confidence=confidence)
+        compared = known(metric)
         level = self.study.settings.confidence if confidence is None else confidence
-        key = ("fairness", metric, columns, level)
-        return self.study.measured(self.study.once(key, lambda: self._record(metric, columns, level)))
 
-    def demographic_parity_difference(self, *columns: str, confidence: float | None = None) -> Measurement:
+        def estimate(of: Sequence[str]) -> Estimate:
+            least = self.study.settings.min_group
+            return measure_gap(metric, self._counts(of), method=method, confidence=level, min_group=least)
+
+        key = ("fairness", metric, columns, method, level)
+        fair, how = compared.higher_is_fairer, None if method == BETWEEN else method
+        return self._measured(key, metric, columns, estimate, fair=fair, method=how)
+
+    def calibration_within_groups(
+        self, *columns: str, bins: int = BINS, confidence: float | None = None
+    ) -> Measurement:
+        """Largest expected calibration error of any group; see ``measure``.
+
+        Args:
+            columns: as for ``measure``.
+            bins: of the probabilities, of equal width.
+            confidence: level of the interval, by default that of leanml.yaml.
+        """
+        level = self.study.settings.confidence if confidence is None else confidence
+
+        def estimate(of: Sequence[str]) -> Estimate:
+            sample = self._binary(Needs.SCORES)
+            return measure_calibration(
+                scores=sample.scores if sample.scores is not None else (),
+                y_true=sample.truth,
+                groups=self._groups(of),
+                weights=weights_of(sample),
+                bins=bins,
+                confidence=level,
+                min_group=self.study.settings.min_group,
+            )
+
+        return self._measured(("fairness", NAME, columns, bins, level), NAME, columns, estimate, fair=False)
+
+    def by_group(  # noqa: PLR0913 - keyword only
+        self,
+        call: str | Callable[..., Any],
+        *columns: str,
+        gap: str = "difference",
+        method: str = BETWEEN,
+        on: str = "labels",
+        params: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        confidence: float | None = None,
+    ) -> Measurement:
+        """Measure how far any metric differs between groups, for any task; recorded as ``fairness.by_group.<name>``.
+
+        Args:
+            call: a function of (y_true, y_pred), or its ``module:name``, such as ``sklearn.metrics:f1_score``. Labels
+                of a binary model are 0 and 1.
+            columns: as for ``measure``.
+            gap: ``difference`` or ``ratio``, as fairlearn's MetricFrame has them.
+            method: ``between_groups`` or ``to_overall``.
+            on: ``labels``, or ``scores`` for metrics of probabilities.
+            params: further arguments of the function.
+            name: of the measurement, by default that of the function with gap and method.
+            confidence: level of the interval, by default that of leanml.yaml.
+
+        Raises:
+            ConfigError: no such function, or one that does not take what it would be given.
+            InconclusiveError: as ``measure``, and where the metric is undefined or does not vary in a group.
+            MeasurementError: it returns something that is no finite number.
+            SourceError: it fails, or fairlearn is not installed.
+        """
+        for given, words in ((gap, ("difference", "ratio")), (method, METHODS), (on, ("labels", "scores"))):
+            if given not in words:
+                raise MeasurementError(f"{given!r}", f"one of {', '.join(words)}", "correct it")
+        level = self.study.settings.confidence if confidence is None else confidence
+        own, function = function_of(call, params or {}, self.study.settings.root)
+        label = encode_group(name or "_".join([own, gap, *([method] if method == OVERALL else [])]))
+        asked = Asked(label, function, gap, method, on)
+
+        def estimate(of: Sequence[str]) -> Estimate:
+            return gap_by_group(self.study, asked, self._groups(of), level)
+
+        key = ("fairness by", label, columns, gap, method, on, level, call, repr(params))
+        how = f"{call if isinstance(call, str) else own}, {gap}, {method}"
+        metric = f"by_group.{label}"
+        return self._measured(key, metric, columns, estimate, fair=gap == "ratio", method=how)
+
+    def demographic_parity_difference(self, *columns: str, **how: Unpack[How]) -> Measurement:
         """Largest minus smallest share selected; see ``measure``."""
-        return self.measure("demographic_parity_difference", *columns, confidence=confidence)
+        return self.measure("demographic_parity_difference", *columns, **how)
 
-    def demographic_parity_ratio(self, *columns: str, confidence: float | None = None) -> Measurement:
-        """Smallest over largest share selected; see ``measure``."""
-        return self.measure("demographic_parity_ratio", *columns, confidence=confidence)
+    def demographic_parity_ratio(self, *columns: str, **how: Unpack[How]) -> Measurement:
+        """Smallest over largest share selected; the four-fifths rule asks for 0.8; see ``measure``."""
+        return self.measure("demographic_parity_ratio", *columns, **how)
 
     def demographic_parity_deviation(self, *columns: str, confidence: float | None = None) -> Measurement:
         """Standard deviation of the shares selected over their mean; see ``measure``."""
         return self.measure("demographic_parity_deviation", *columns, confidence=confidence)
 
-    def equalized_odds_difference(self, *columns: str, confidence: float | None = None) -> Measurement:
+    def selection_rate_difference(self, *columns: str, **how: Unpack[How]) -> Measurement:
+        """The same as demographic parity, under its other name; see ``measure``."""
+        return self.measure("selection_rate_difference", *columns, **how)
+
+    def selection_rate_ratio(self, *columns: str, **how: Unpack[How]) -> Measurement:
+        """The same as demographic parity, under its other name; see ``measure``."""
+        return self.measure("selection_rate_ratio", *columns, **how)
+
+    def true_positive_rate_difference(self, *columns: str, **how: Unpack[How]) -> Measurement:
+        """Gap in the share of truly positive rows that are selected; see ``measure``."""
+        return self.measure("true_positive_rate_difference", *columns, **how)
+
+    def true_positive_rate_ratio(self, *columns: str, **how: Unpack[How]) -> Measurement:
+        """Ratio of the shares of truly positive rows that are selected; see ``measure``."""
+        return self.measure("true_positive_rate_ratio", *columns, **how)
+
+    def true_negative_rate_difference(self, *columns: str, **how: Unpack[How]) -> Measurement:
+        """Gap in the share of truly negative rows that are not selected; see ``measure``."""
+        return self.measure("true_negative_rate_difference", *columns, **how)
+
+    def true_negative_rate_ratio(self, *columns: str, **how: Unpack[How]) -> Measurement:
+        """Ratio of the shares of truly negative rows that are not selected; see ``measure``."""
+        return self.measure("true_negative_rate_ratio", *columns, **how)
+
+    def false_positive_rate_difference(self, *columns: str, **how: Unpack[How]) -> Measurement:
+        """Gap in the share of truly negative rows that are selected; see ``measure``."""
+        return self.measure("false_positive_rate_difference", *columns, **how)
+
+    def false_positive_rate_ratio(self, *columns: str, **how: Unpack[How]) -> Measurement:
+        """Ratio of the shares of truly negative rows that are selected; see ``measure``."""
+        return self.measure("false_positive_rate_ratio", *columns, **how)
+
+    def false_negative_rate_difference(self, *columns: str, **how: Unpack[How]) -> Measurement:
+        """Gap in the share of truly positive rows that are not selected; see ``measure``."""
+        return self.measure("false_negative_rate_difference", *columns, **how)
+
+    def false_negative_rate_ratio(self, *columns: str, **how: Unpack[How]) -> Measurement:
+        """Ratio of the shares of truly positive rows that are not selected; see ``measure``."""
+        return self.measure("false_negative_rate_ratio", *columns, **how)
+
+    def equal_opportunity_difference(self, *columns: str, **how: Unpack[How]) -> Measurement:
+        """The gap in the true positive rate; see ``measure``."""
+        return self.measure("equal_opportunity_difference", *columns, **how)
+
+    def equal_opportunity_ratio(self, *columns: str, **how: Unpack[How]) -> Measurement:
+        """The ratio of the true positive rates; see ``measure``."""
+        return self.measure("equal_opportunity_ratio", *columns, **how)
+
+    def equalized_odds_difference(self, *columns: str, **how: Unpack[How]) -> Measurement:
         """Larger of the gaps in true and in false positive rate; see ``measure``."""
-        return self.measure("equalized_odds_difference", *columns, confidence=confidence)
+        return self.measure("equalized_odds_difference", *columns, **how)
 
-    def _record(self, metric: str, columns: tuple[str, ...], confidence: float) -> MeasurementRecord:
-        if columns:
-            estimate, part = self._estimate(metric, columns, confidence), attribute(columns)
-        else:
-            estimate, part = self._worst(metric, confidence), None
-        section = {"bias": {SHORT[metric]: float(estimate.value)}}
-        return record_of(with_part(f"fairness.{metric}", part), estimate, section=section, metric=metric)
+    def equalized_odds_ratio(self, *columns: str, **how: Unpack[How]) -> Measurement:
+        """Smaller of the ratios of true and of false positive rates; see ``measure``."""
+        return self.measure("equalized_odds_ratio", *columns, **how)
 
-    def _estimate(self, metric: str, columns: Sequence[str], confidence: float) -> Estimate:
-        sample = self._binary()
-        truth = sample.truth if FAIRNESS[metric].needs_labels else None
-        groups = self.study.once(("groups", tuple(columns)), lambda: self._groups(columns))
-        least = self.study.settings.min_group
-        return measure_fairness(
-            metric, selected=sample.selected, y_true=truth, groups=groups, confidence=confidence, min_group=least
-        )
+    def predictive_parity_difference(self, *columns: str, **how: Unpack[How]) -> Measurement:
+        """Gap in precision: the share of selected rows that are truly positive; see ``measure``."""
+        return self.measure("predictive_parity_difference", *columns, **how)
 
-    def _binary(self) -> Sample:
-        sample = self.study.sample(Needs.LABELS)
+    def predictive_parity_ratio(self, *columns: str, **how: Unpack[How]) -> Measurement:
+        """Ratio of the precisions; see ``measure``."""
+        return self.measure("predictive_parity_ratio", *columns, **how)
+
+    def accuracy_difference(self, *columns: str, **how: Unpack[How]) -> Measurement:
+        """Gap in the share of right answers; see ``measure``."""
+        return self.measure("accuracy_difference", *columns, **how)
+
+    def accuracy_ratio(self, *columns: str, **how: Unpack[How]) -> Measurement:
+        """Ratio of the shares of right answers; see ``measure``."""
+        return self.measure("accuracy_ratio", *columns, **how)
+
+    def error_rate_difference(self, *columns: str, **how: Unpack[How]) -> Measurement:
+        """Gap in the share of wrong answers; see ``measure``."""
+        return self.measure("error_rate_difference", *columns, **how)
+
+    def error_rate_ratio(self, *columns: str, **how: Unpack[How]) -> Measurement:
+        """Ratio of the shares of wrong answers; see ``measure``."""
+        return self.measure("error_rate_ratio", *columns, **how)
+
+    def _measured(  # noqa: PLR0913 - the parts of one record
+        self,
+        key: tuple[Any, ...],
+        metric: str,
+        columns: tuple[str, ...],
+        estimate: Callable[[Sequence[str]], Estimate],
+        *,
+        fair: bool,
+        method: str | None = None,
+    ) -> Measurement:
+        def record() -> MeasurementRecord:
+            part = attribute(columns) if columns else None
+            found = estimate(columns) if columns else self._worst(metric, estimate, fair=fair)
+            short = BIAS.get((metric, method or BETWEEN))
+            section = {} if short is None else {"bias": {short: float(found.value)}}
+            name = with_part(f"fairness.{metric}", part)
+            return record_of(name, found, section=section, metric=metric, method=method)
+
+        return self.study.measured(self.study.once(key, record))
+
+    def _counts(self, columns: Sequence[str]) -> GroupCounts:
+        """Return rows by group, truth and prediction: counted once for all metrics."""
+
+        def count() -> GroupCounts:
+            return count_groups(*self._outcomes(), self._groups(columns), weights_of(self._binary(Needs.LABELS)))
+
+        return self.study.once(("fairness counts", tuple(columns)), count)
+
+    def _outcomes(self) -> tuple[BoolArray, BoolArray]:
+        """Return which rows are selected and which truly positive; each of shape (n,)."""
+        sample = self._binary(Needs.LABELS)
+        return self.study.once("fairness outcomes", lambda: (sample.selected, sample.truth))
+
+    def _groups(self, columns: Sequence[str]) -> Grouping:
+        frame = self.study.rows_of("evaluation")
+        return self.study.once(("groups", tuple(columns)), lambda: grouping_of(frame, columns))
+
+    def _binary(self, needs: str) -> Sample:
+        sample = self.study.sample(needs)
         if sample.task is not Task.BINARY:
             raise InconclusiveError(
-                f"a {sample.task} model selects nobody, so that parity is undefined",
+                f"a {sample.task} model selects nobody, so that rates of selected rows are undefined",
                 "a binary model, whose positive label is what people want or fear",
-                "remove the fairness checks, or record a metric of your own with `evidence.record`",
+                "compare a metric of this task: `by_group` under `fairness`, or `fairness.by_group(...)` in a test",
             )
         return sample
 
-    def _groups(self, columns: Sequence[str]) -> NDArray[Any]:
-        frame = self.study.rows_of("evaluation")
-        return joined([column(frame, name) for name in columns], columns)
-
-    def _worst(self, metric: str, confidence: float) -> Estimate:
+    def _worst(self, metric: str, estimate: Callable[[Sequence[str]], Estimate], *, fair: bool) -> Estimate:
         attributes = self.study.settings.groups
         if not attributes:
             raise ConfigError(
@@ -121,52 +297,12 @@ class Fairness:
                 "name one",
                 key="data.groups",
             )
-        found = {attribute(each): self._estimate(metric, each, confidence) for each in attributes}
-        return worst(found, higher_is_fairer=FAIRNESS[metric].higher_is_fairer)
+        return worst({attribute(each): estimate(each) for each in attributes}, higher_is_fairer=fair)
 
 
-def attribute(columns: Sequence[str]) -> str:
-    """Return what stands between the brackets of an id for a sensitive attribute of one or more columns."""
-    return ".".join(encode_group(name) for name in columns)
-
-
-def joined(values: Sequence[NDArray[Any]], columns: Sequence[str]) -> NDArray[Any]:
-    """Return the group of each row as text, shape (n,); None where any of the columns has no value.
-
-    Args:
-        values: one array of shape (n,) for each column.
-        columns: their names, for messages.
-
-    Raises:
-        MeasurementError: two values of a column, such as 1 and "1", would read the same and so become one group.
-    """
-    if len(values) == 1:
-        return _texts(values[0], columns[0])
-    parts = [_texts(each, name) for each, name in zip(values, columns, strict=True)]
-    rows = zip(*(part.tolist() for part in parts), strict=True)
-    return np.array([None if None in row else ".".join(map(_dotless, row)) for row in rows], dtype=object)
-
-
-def _dotless(text: str) -> str:
-    """Encode dots as well, so that "a.b" with "c" is another group than "a" with "b.c"."""
-    return encode_group(text).replace(".", "%2E")
-
-
-def _texts(values: NDArray[Any], name: str) -> NDArray[Any]:
-    seen = {value: _text(value) for value in dict.fromkeys(values.tolist())}
-    known = [text for text in seen.values() if text is not None]
-    if len(set(known)) != len(known):
-        raise MeasurementError(
-            f"two values of `{name}` read the same, such as 1 and '1'",
-            "one spelling for each group",
-            "clean the column",
-        )
-    return np.array([seen.get(value) for value in values.tolist()], dtype=object)
-
-
-def _text(value: object) -> str | None:
-    missing = value is None or value == "" or value != value  # noqa: PLR0124 - NaN and NaT differ from themselves
-    return None if missing else str(value)
+def weights_of(sample: Sample) -> Any:
+    """Return the weights of the rows, shape (n,); None where all are the same."""
+    return getattr(sample, "weights", None)
 
 
 def worst(found: dict[str, Estimate], *, higher_is_fairer: bool) -> Estimate:
@@ -191,10 +327,18 @@ def worst(found: dict[str, Estimate], *, higher_is_fairer: bool) -> Estimate:
 
 
 def _extreme(pick: Callable[[list[float]], float], limits: Sequence[float | None]) -> float | None:
-    known = [limit for limit in limits if limit is not None]
-    return pick(known) if len(known) == len(limits) else None
+    known_ones = [limit for limit in limits if limit is not None]
+    return pick(known_ones) if len(known_ones) == len(limits) else None
 
 
 def measure_spec(spec: CheckSpec, study: Study) -> Measurement:
     """Measure one check of leanml.yaml."""
-    return Fairness(study).measure(spec.metric, *spec.groups, confidence=spec.limit.confidence)
+    fairness, settings, level = Fairness(study), spec.settings, spec.limit.confidence
+    method, params = settings.get("method", BETWEEN), settings.get("params", {})
+    if "call" in settings:
+        name = spec.metric.partition(".")[2]
+        how = {"gap": settings["gap"], "on": settings["on"], "method": method, "params": params, "name": name}
+        return fairness.by_group(settings["call"], *spec.groups, **how, confidence=level)
+    if spec.metric == NAME:
+        return fairness.calibration_within_groups(*spec.groups, **params, confidence=level)
+    return fairness.measure(spec.metric, *spec.groups, method=method, confidence=level)

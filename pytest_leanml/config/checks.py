@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from pytest_leanml.config.fields import Columns, Number, Section, fault
 from pytest_leanml.config.limits import (
     Bounds,
+    ByGroupSection,
     ComparisonSection,
     CustomSection,
     Defaults,
@@ -23,7 +24,16 @@ from pytest_leanml.config.metrics import BY_KIND, HELD, QUALITY, limit_problem
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
+
+
+def _named(checks: dict[str, T]) -> dict[str, T]:
+    """Refuse names that cannot stand in an id."""
+    for name in checks:
+        if not _NAME.fullmatch(name):
+            raise fault(f"the name {name!r}", "the characters A-Z a-z 0-9 . _ -", "rename the check")
+    return checks
 
 
 class Limits(Told):
@@ -93,7 +103,39 @@ class Fairness(Limits):
     demographic_parity_difference: LimitSection | None = None
     demographic_parity_ratio: LimitSection | None = None
     demographic_parity_deviation: LimitSection | None = None
+    selection_rate_difference: LimitSection | None = None
+    selection_rate_ratio: LimitSection | None = None
+    true_positive_rate_difference: LimitSection | None = None
+    true_positive_rate_ratio: LimitSection | None = None
+    true_negative_rate_difference: LimitSection | None = None
+    true_negative_rate_ratio: LimitSection | None = None
+    false_positive_rate_difference: LimitSection | None = None
+    false_positive_rate_ratio: LimitSection | None = None
+    false_negative_rate_difference: LimitSection | None = None
+    false_negative_rate_ratio: LimitSection | None = None
+    equal_opportunity_difference: LimitSection | None = None
+    equal_opportunity_ratio: LimitSection | None = None
     equalized_odds_difference: LimitSection | None = None
+    equalized_odds_ratio: LimitSection | None = None
+    predictive_parity_difference: LimitSection | None = None
+    predictive_parity_ratio: LimitSection | None = None
+    accuracy_difference: LimitSection | None = None
+    accuracy_ratio: LimitSection | None = None
+    error_rate_difference: LimitSection | None = None
+    error_rate_ratio: LimitSection | None = None
+    calibration_within_groups: LimitSection | None = None
+    by_group: dict[str, ByGroupSection] = Field(default_factory=dict)
+
+    @field_validator("by_group")
+    @classmethod
+    def _metrics(cls, value: dict[str, ByGroupSection]) -> dict[str, ByGroupSection]:
+        return _named(value)
+
+    def limits(self) -> Iterator[tuple[str, Any]]:
+        """Yield (metric, limit); a metric of the project's own as ``by_group.<name>``."""
+        yield from super().limits()
+        for name, section in self.by_group.items():
+            yield f"by_group.{name}", section
 
 
 class Effects(Section):
@@ -260,10 +302,7 @@ class Checks(Section):
     @field_validator("custom")
     @classmethod
     def _names(cls, value: dict[str, CustomSection]) -> dict[str, CustomSection]:
-        for name in value:
-            if not _NAME.fullmatch(name):
-                raise fault(f"the name {name!r}", "the characters A-Z a-z 0-9 . _ -", "rename the check")
-        return value
+        return _named(value)
 
     def kinds(self) -> tuple[Limits, ...]:
         """Return the kinds that have named metrics, in the order of the gate."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from pytest_leanml.config.fields import Flag, Groups, Number, Section, SomeTexts, Text, fault, matching
+from pytest_leanml.config.metrics import COMPARED, MetricFacts, limit_problem
 from pytest_leanml.errors import ConfigError
 from pytest_leanml.vocabulary import Judge, Severity
 
@@ -225,6 +226,28 @@ class CustomSection(LimitSection):
     """A check of the project's own: ``module:function`` and its limit."""
 
     call: Annotated[Text, matching(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", "module:function")]
+
+
+class ByGroupSection(CustomSection):
+    """How far any metric differs between groups: ``module:function`` of (y_true, y_pred), and the limit of the gap.
+
+    ``params`` are further arguments of the function.
+    """
+
+    gap: Literal["difference", "ratio"] = "difference"
+    on: Literal["labels", "scores"] = "labels"
+
+    @model_validator(mode="after")
+    def _on_the_bad_side(self) -> ByGroupSection:
+        problem = limit_problem(f"a {self.gap}", self.facts(), self.bounds())
+        if problem:
+            raise fault(*problem)
+        return self
+
+    def facts(self) -> MetricFacts:
+        """Return range and direction of the gap."""
+        fair = self.gap == "ratio"
+        return MetricFacts(0, 1 if fair else math.inf, higher_is_better=fair, methods=COMPARED, labels=True)
 
 
 class Defaults(Section):

@@ -66,11 +66,45 @@ QUALITY = {
     "mae": _ERROR,
     "r2": MetricFacts(-math.inf, 1, higher_is_better=True),
 }
+COMPARED = ("between_groups", "to_overall")
+
+
+def _gap(*, fair: bool, labels: bool = True) -> MetricFacts:
+    return MetricFacts(0, 1, higher_is_better=fair, methods=COMPARED, labels=labels)
+
+
+_DIFFERENCE, _RATIO = _gap(fair=False), _gap(fair=True)
 FAIRNESS = {
-    "demographic_parity_difference": _SHARE_OF_HARM,
-    "demographic_parity_ratio": _SHARE,
+    "demographic_parity_difference": _gap(fair=False, labels=False),
+    "demographic_parity_ratio": _gap(fair=True, labels=False),
     "demographic_parity_deviation": _ERROR,
-    "equalized_odds_difference": MetricFacts(0, 1, higher_is_better=False, labels=True),
+    "selection_rate_difference": _gap(fair=False, labels=False),
+    "selection_rate_ratio": _gap(fair=True, labels=False),
+    "true_positive_rate_difference": _DIFFERENCE,
+    "true_positive_rate_ratio": _RATIO,
+    "true_negative_rate_difference": _DIFFERENCE,
+    "true_negative_rate_ratio": _RATIO,
+    "false_positive_rate_difference": _DIFFERENCE,
+    "false_positive_rate_ratio": _RATIO,
+    "false_negative_rate_difference": _DIFFERENCE,
+    "false_negative_rate_ratio": _RATIO,
+    "equal_opportunity_difference": _DIFFERENCE,
+    "equal_opportunity_ratio": _RATIO,
+    "equalized_odds_difference": _DIFFERENCE,
+    "equalized_odds_ratio": _RATIO,
+    "predictive_parity_difference": _DIFFERENCE,
+    "predictive_parity_ratio": _RATIO,
+    "accuracy_difference": _DIFFERENCE,
+    "accuracy_ratio": _RATIO,
+    "error_rate_difference": _DIFFERENCE,
+    "error_rate_ratio": _RATIO,
+    "calibration_within_groups": MetricFacts(0, 1, higher_is_better=False, params={"bins": Param.WHOLE}, labels=True),
+}
+# The names under `input.bias`: a gap of demographic parity is `demographic_parity`, measured to_overall another one.
+BIAS = {
+    (metric, method): metric.removesuffix("_difference") + ("_to_overall" if method == COMPARED[1] else "")
+    for metric, facts in FAIRNESS.items()
+    for method in facts.methods or COMPARED[:1]
 }
 COMPARISON = {"regressions": _SHARE_OF_HARM}  # the others are gains in a metric of QUALITY
 DRIFT = {"share": _SHARE_OF_HARM, "prediction": _ERROR}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _TEXT = {"type": "string", "minLength": 1}
-_BOUNDED = ("Bounds", "LimitSection", "CustomSection", "Override")
+_BOUNDED = ("Bounds", "LimitSection", "CustomSection", "ByGroupSection", "Override")
 _MARGINS = ("ComparisonSection", "SignOffSection")
 _LIMITS = ("DataQuality", "Quality", "Fairness", "Drift", "Comparison", "Leakage", "Lineage")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_leanml.config.limits import (
+    ByGroupSection,
     ComparisonSection,
     CustomSection,
     Limit,
@@ -23,6 +24,7 @@ from pytest_leanml.vocabulary import Judge, encode_group, is_id, with_part
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pytest_leanml.config.metrics import MetricFacts
     from pytest_leanml.config.models import Config, Environment
     from pytest_leanml.errors import ConfigError
     from pytest_leanml.strict_yaml import Route
@@ -44,7 +46,8 @@ class CheckSpec:
         groups: columns of the sensitive attribute, several for an intersection.
         slice: name of ``data.slices``, None for all rows.
         settings: what else its kind needs: ``params`` and ``method`` as they stand at the limit; drift's columns (None
-            for all), method, effect and fdr; a comparison's relative; a custom check's call.
+            for all), method, effect and fdr; a comparison's relative; the call of a custom check, and of a metric by group
+            its gap and what it is computed on.
         line: 1-based line of leanml.yaml.
     """
 
@@ -97,7 +100,14 @@ class _Declared:
 
     @property
     def route(self) -> Route:
-        return "checks", self.kind, self.metric
+        own = isinstance(self.section, ByGroupSection)
+        return ("checks", self.kind, *(self.metric.split(".", 1) if own else (self.metric,)))
+
+    @property
+    def facts(self) -> MetricFacts | None:
+        if isinstance(self.section, ByGroupSection):
+            return self.section.facts()
+        return BY_KIND.get(self.kind, {}).get(self.metric)
 
 
 def _declared(config: Config) -> tuple[_Declared, ...]:
@@ -148,7 +158,7 @@ def _specs(
 def _limit(config: Config, declared: _Declared, override: Override | None, route: Route) -> Limit:
     section = declared.section
     bounds = {**section.bounds(), **(override.bounds() if override else {})}
-    facts = BY_KIND.get(declared.kind, {}).get(declared.metric)
+    facts = declared.facts
     problem = bounds_problem(bounds) or (limit_problem(declared.metric, facts, bounds) if facts else None)
     if problem:
         raise config.fault(route, *problem)
@@ -171,6 +181,8 @@ def _settings(config: Config, declared: _Declared) -> dict[str, Any]:
         return {**config.checks.drift.settings(), **_asked(section)}
     if isinstance(section, ComparisonSection):
         return _compared(config, section)
+    if isinstance(section, ByGroupSection):
+        return {"call": section.call, "gap": section.gap, "on": section.on, **_asked(section)}
     if isinstance(section, CustomSection):
         return {"call": section.call, "params": section.params}
     return _asked(section)
@@ -218,7 +230,7 @@ def _parts(config: Config, declared: _Declared) -> Iterator[tuple[str | None, tu
 def _demand(config: Config, declared: _Declared) -> None:
     """Refuse a check that could not be made, or a setting that would be ignored."""
     kind, section = declared.kind, declared.section
-    facts = BY_KIND.get(kind, {}).get(declared.metric)
+    facts = declared.facts
     if (kind in _NEED_LABELS or (facts is not None and facts.labels)) and config.data.target is None:
         raise config.fault(declared.route, "this check needs labels", "data.target", "name the column that holds them")
     if kind == "fairness" and not (section.groups or config.data.groups):
@@ -255,11 +267,12 @@ def _demand_slices(config: Config, declared: _Declared, section: LimitSection | 
 
 
 def _demand_settings(config: Config, declared: _Declared, section: LimitSection) -> None:
-    facts = BY_KIND.get(declared.kind, {}).get(declared.metric)
+    facts = declared.facts
     if facts is None:
         return
     parts = section.asked() if isinstance(section, PartedSection) else {None: section.params}
-    for part, params in parts.items():
+    # A metric of the project's own takes what its function takes.
+    for part, params in () if isinstance(section, CustomSection) else parts.items():
         problem = param_problem(facts, params)
         if problem:
             key, given, expected = problem

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pytest_leanml.config.metrics import BIAS, FAIRNESS
 from pytest_leanml.evidence.outcomes import CheckSummary, latest, summarise
 from pytest_leanml.vocabulary import Outcome, Severity
 
@@ -178,10 +179,7 @@ def _larger(one: float, other: float) -> float:
 
 # Over several sensitive attributes the flat name shows the worst.
 _WORST_OF: Mapping[str, Callable[[float, float], float]] = {
-    "demographic_parity": _larger,
-    "demographic_parity_ratio": min,
-    "demographic_parity_deviation": _larger,
-    "equalized_odds": _larger,
+    name: min if FAIRNESS[metric].higher_is_better else _larger for (metric, _), name in BIAS.items()
 }
 
 

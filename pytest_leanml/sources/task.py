@@ -37,10 +37,10 @@ def infer_task(
         SourceError: the target has missing or infinite values.
         InconclusiveError: no rows, or one label only where a second one cannot be known.
     """
-    values = plain(y_true)
+    values = distinct(y_true)
     if not values:
         raise InconclusiveError("the target has no rows", "at least one labelled row")
-    _refuse_missing(values)
+    _refuse_missing(values, y_true)
     known = _sorted_labels([*values, *plain(classes if classes is not None else ())])
     found = _task_of(values, known, classes is not None) if task == "auto" else _asked(task, values)
     if found is Task.BINARY:
@@ -62,9 +62,17 @@ def plain(values: Any) -> list[Any]:
     return [value.item() if isinstance(value, np.generic) else value for value in values]
 
 
-def _refuse_missing(values: Sequence[Any]) -> None:
-    bad = sum(1 for value in values if _is_missing(value))
-    if bad:
+def distinct(values: Any) -> list[Any]:
+    """Return the different labels of many rows, as plain Python values in the order of their first rows."""
+    if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
+        return list(pd.unique(values).tolist())
+    return list(dict.fromkeys(plain(values)))
+
+
+def _refuse_missing(labels: Sequence[Any], rows: Any) -> None:
+    if any(map(_is_missing, labels)):
+        values = plain(rows)
+        bad = sum(map(_is_missing, values))
         raise SourceError(
             f"the target is missing or infinite in {bad} of {len(values)} rows",
             "a label or a finite number in every row",

@@ -1,32 +1,37 @@
-"""How differently a model treats groups: rates per group, one number for the gap, and an interval that is valid for it.
-
-The gap is a largest minus a smallest, so that a bootstrap of it is biased upwards and covers nothing where the groups
-are equal. The intervals here start from all pairwise comparisons at once (Tukey's critical value, Newcombe's or Donner
-and Zou's combination of Wilson limits): the limits of the largest pair then hold for the largest true pair.
-"""
+"""How differently a model treats groups: which rates are compared how, one number for the gap, and its interval."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from pytest_leanml.errors import InconclusiveError, MeasurementError
-from pytest_leanml.stats.estimate import Estimate, Part
-from pytest_leanml.stats.intervals import critical, critical_pairs, mover_mean, mover_ratio, newcombe, wilson
+from pytest_leanml.stats.estimate import Estimate
+from pytest_leanml.stats.group_gaps import (
+    PAIR,
+    deviation,
+    difference,
+    difference_to_overall,
+    ratio,
+    ratio_to_overall,
+)
+from pytest_leanml.stats.group_rates import RATES, Grouping, count_groups, grouping, rates_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import numpy.typing as npt
 
-    from pytest_leanml.stats.intervals import Limits
-    from pytest_leanml.stats.samples import BoolArray, FloatArray, IntArray
+    from pytest_leanml.stats.group_gaps import Gap
+    from pytest_leanml.stats.group_rates import GroupCounts, Rates, Tally
+    from pytest_leanml.stats.samples import BoolArray
 
-PAIR = 2
+BETWEEN, OVERALL = "between_groups", "to_overall"
+METHODS = (BETWEEN, OVERALL)
+MOST_GROUPS = 1000
+ODDS = ("true_positive_rate", "false_positive_rate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,90 +40,56 @@ class FairnessMetric:
 
     Attributes:
         name: as in ``leanml.yaml``.
-        needs_labels: whether it compares with the truth.
-        unit: "1", a share or a ratio of shares.
-        higher_is_fairer: its orientation.
+        rates: which rates are compared; of two, the worse gap counts.
+        gap: difference, ratio or deviation.
     """
 
     name: str
-    needs_labels: bool
-    unit: str
-    higher_is_fairer: bool
+    rates: tuple[str, ...]
+    gap: str
 
+    @property
+    def needs_labels(self) -> bool:
+        """Whether it compares with the truth."""
+        return self.rates != ("selection_rate",)
+
+    @property
+    def higher_is_fairer(self) -> bool:
+        """Its orientation."""
+        return self.gap == "ratio"
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """What may be compared with what; a deviation is about all groups at once."""
+        return () if self.gap == "deviation" else METHODS
+
+
+_COMPARED: Mapping[str, tuple[str, ...]] = {
+    "demographic_parity": ("selection_rate",),
+    "selection_rate": ("selection_rate",),
+    "true_positive_rate": ("true_positive_rate",),
+    "true_negative_rate": ("true_negative_rate",),
+    "false_positive_rate": ("false_positive_rate",),
+    "false_negative_rate": ("false_negative_rate",),
+    "equal_opportunity": ("true_positive_rate",),
+    "equalized_odds": ODDS,
+    "predictive_parity": ("precision",),
+    "accuracy": ("accuracy",),
+    "error_rate": ("error_rate",),
+}
 
 FAIRNESS: Mapping[str, FairnessMetric] = MappingProxyType(
     {
-        name: FairnessMetric(name, needs_labels, "1", higher_is_fairer)
-        for name, needs_labels, higher_is_fairer in (
-            ("demographic_parity_difference", False, False),
-            ("demographic_parity_ratio", False, True),
-            ("demographic_parity_deviation", False, False),
-            ("equalized_odds_difference", True, False),
-        )
+        **{
+            f"{name}_{gap}": FairnessMetric(f"{name}_{gap}", rates, gap)
+            for name, rates in _COMPARED.items()
+            for gap in ("difference", "ratio")
+        },
+        "demographic_parity_deviation": FairnessMetric(
+            "demographic_parity_deviation", ("selection_rate",), "deviation"
+        ),
     }
 )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Grouping:
-    """To which group each row belongs.
-
-    Attributes:
-        codes: shape (n,), positions in ``names``.
-        names: of the k groups.
-    """
-
-    codes: IntArray
-    names: tuple[str, ...]
-
-
-def grouping(values: npt.ArrayLike) -> Grouping:
-    """Number the groups of ``values`` in the order of their names.
-
-    Args:
-        values: shape (n,); each becomes its text. Join the columns of an intersection first.
-
-    Raises:
-        MeasurementError: a row has no group: None, NaN or an empty text.
-    """
-    seen: dict[Any, int] = {}
-    rows = np.asarray(values).tolist()
-    codes = np.fromiter((seen.setdefault(each, len(seen)) for each in rows), dtype=np.intp, count=len(rows))
-    missing = [code for value, code in seen.items() if value is None or value != value or value == ""]  # noqa: PLR0124
-    if missing:
-        raise MeasurementError(
-            f"{int(np.isin(codes, missing).sum())} of {len(rows)} rows belong to no group",
-            "a group for every row",
-            "give the unknown ones a group of their own: leaving them out would hide how they fare",
-        )
-    names = sorted({str(value) for value in seen})
-    place = {name: code for code, name in enumerate(names)}
-    order = np.asarray([place[str(value)] for value in seen], dtype=np.intp)
-    return Grouping(order[codes] if len(rows) else codes, tuple(names))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Rates:
-    """Of each group: how many of ``trials`` rows were selected; arrays of shape (k,)."""
-
-    names: tuple[str, ...]
-    selected: IntArray
-    trials: IntArray
-
-    @property
-    def values(self) -> FloatArray:
-        """The share selected; shape (k,)."""
-        return np.asarray(self.selected / self.trials)
-
-    def limits(self, z: float) -> tuple[FloatArray, FloatArray]:
-        """Wilson's limits of each rate."""
-        return wilson(self.selected, self.trials, z)
-
-    def parts(self, confidence: float) -> dict[str, Part]:
-        """Each group's rate with its own Wilson interval."""
-        low, high = self.limits(critical(confidence))
-        columns = zip(self.names, self.values.tolist(), self.trials.tolist(), low.tolist(), high.tolist(), strict=True)
-        return {name: Part(value, n, lower, upper) for name, value, n, lower, upper in columns}
 
 
 def measure_fairness(  # noqa: PLR0913 - the arrays of one question
@@ -127,25 +98,20 @@ def measure_fairness(  # noqa: PLR0913 - the arrays of one question
     selected: BoolArray,
     y_true: BoolArray | None,
     groups: npt.ArrayLike | Grouping,
+    weights: npt.ArrayLike | None = None,
+    method: str = BETWEEN,
     confidence: float = 0.95,
     min_group: int = 30,
 ) -> Estimate:
-    """Measure one fairness metric over the groups.
-
-    * ``demographic_parity_difference``: largest minus smallest share selected.
-    * ``demographic_parity_ratio``: smallest over largest share selected.
-    * ``demographic_parity_deviation``: standard deviation of the groups' shares (k - 1 in the denominator, as pandas
-      has it) over their plain mean.
-    * ``equalized_odds_difference``: the larger of the same difference among the truly positive and among the truly
-      negative rows (Hardt, Price and Srebro 2016); ``by`` shows the side with the larger one.
-
-    The first, second and fourth as fairlearn defines them.
+    """Measure one fairness metric over the groups; see ``measure_gap``, which counts can be handed to at once.
 
     Args:
         name: a key of ``FAIRNESS``.
         selected: shape (n,), rows predicted positive.
         y_true: shape (n,), rows truly positive; None where the metric does not need it.
-        groups: shape (n,), a name for each row; or their Grouping, which is faster when asked for twice.
+        groups: shape (n,), a name for each row; or their Grouping.
+        weights: shape (n,), what each row counts; None for all the same.
+        method: between_groups or to_overall.
         confidence: two-sided level of the interval, which holds for all the groups together.
         min_group: a rate that rests on fewer rows is not compared.
 
@@ -153,153 +119,139 @@ def measure_fairness(  # noqa: PLR0913 - the arrays of one question
         InconclusiveError: one group only; a rate that rests on too few rows; nobody was selected.
         MeasurementError: unequal lengths, missing labels, no such metric.
     """
-    metric = FAIRNESS.get(name)
-    if metric is None:
-        raise MeasurementError(f"the fairness metric {name!r}", f"one of {', '.join(FAIRNESS)}")
-    cube, names = _cube(selected, y_true if metric.needs_labels else None, groups, metric)
+    if known(name).needs_labels and y_true is None:
+        raise MeasurementError(f"{name} without y_true", "the true labels")
+    found = groups if isinstance(groups, Grouping) else grouping(groups)
+    counts = count_groups(selected, y_true, found, weights)
+    return measure_gap(name, counts, method=method, confidence=confidence, min_group=min_group)
+
+
+def measure_gap(
+    name: str, counts: GroupCounts, *, method: str = BETWEEN, confidence: float = 0.95, min_group: int = 30
+) -> Estimate:
+    """Measure one fairness metric on rows counted by group, truth and prediction.
+
+    A ``..._difference`` is the largest minus the smallest rate, a ``..._ratio`` the smallest over the largest; measured
+    ``to_overall`` they are the largest distance from the rate of all rows, and the smallest ratio to it, turned to be
+    at most 1. ``equalized_odds_...`` is the worse of the true and the false positive rate (Hardt, Price and Srebro
+    2016), and ``by`` shows that one. All of these as fairlearn defines them. ``demographic_parity_deviation`` is the
+    standard deviation of the selection rates (k - 1 in the denominator, as pandas has it) over their plain mean.
+
+    Args:
+        name: a key of ``FAIRNESS``.
+        counts: of ``count_groups``.
+        method: between_groups or to_overall.
+        confidence: two-sided level of the interval, which holds for all the groups together.
+        min_group: a rate that rests on fewer rows is not compared.
+
+    Raises:
+        InconclusiveError: one group only, or more than 1000; a rate that rests on too few rows; nobody was selected, or
+            a rate is 0 throughout where that is no equal treatment.
+        MeasurementError: no such metric or method.
+    """
+    metric = known(name)
+    if method != BETWEEN and method not in metric.methods:
+        expected = f"one of {', '.join(metric.methods)}" if metric.methods else "no method: there is one way only"
+        raise MeasurementError(f"the method {method!r} of {name}", expected, "correct it")
+    demand_groups(name, counts.names)
+    if not counts.rows[..., 1].any():
+        raise InconclusiveError(
+            f"{name} is undefined: not one of {counts.n} rows was selected", "some rows predicted positive"
+        )
+    sides = {rate: rates_of(counts, rate, min_group) for rate in metric.rates}
+    for rate, side in sides.items():
+        _demand_some(metric, rate, side)
+    if len(sides) == 1:
+        return _estimate(metric, sides[metric.rates[0]], method, confidence)
+    return _worse(metric, sides, method, confidence)
+
+
+def known(name: str) -> FairnessMetric:
+    """Return a metric by its name.
+
+    Raises:
+        MeasurementError: there is none, with the names there are.
+    """
+    if name not in FAIRNESS:
+        raise MeasurementError(f"no fairness metric {name!r}", f"one of {', '.join(FAIRNESS)}", "correct it")
+    return FAIRNESS[name]
+
+
+def demand_groups(name: str, names: tuple[str, ...]) -> None:
+    """Refuse one group, and so many that they are no groups.
+
+    Raises:
+        InconclusiveError: fewer than two, or more than 1000.
+    """
     if len(names) < PAIR:
         raise InconclusiveError(
             f"{name} is undefined: one group only ({names[0]!r})" if names else f"{name} is undefined: no rows",
             "at least two groups",
             "judge rows of more groups, or name another sensitive attribute",
         )
-    if not cube[..., 1].any():
+    if len(names) > MOST_GROUPS:
         raise InconclusiveError(
-            f"{name} is undefined: not one of {int(cube.sum())} rows was selected", "some rows predicted positive"
+            f"{name}: {len(names)} groups",
+            f"at most {MOST_GROUPS}",
+            "join them, such as birth dates to bands of age; a column of ids is no sensitive attribute",
         )
-    sides = [_rates(names, cube[:, side], what, min_group) for side, what in _sides(metric)]
-    return _ESTIMATORS[name](sides, confidence)
 
 
-def _sides(metric: FairnessMetric) -> tuple[tuple[int, str], ...]:
-    return ((1, "truly positive rows"), (0, "truly negative rows")) if metric.needs_labels else ((0, "rows"),)
-
-
-def _cube(
-    selected: BoolArray, y_true: BoolArray | None, groups: npt.ArrayLike | Grouping, metric: FairnessMetric
-) -> tuple[IntArray, tuple[str, ...]]:
-    """Count rows by (group, truth, selected), in one pass; shape (k, 2, 2), the truth 0 where it is not needed."""
-    if metric.needs_labels and y_true is None:
-        raise MeasurementError(f"{metric.name} without y_true", "the true labels")
-    grouped = groups if isinstance(groups, Grouping) else grouping(groups)
-    chosen = _flags(selected, "selected", len(grouped.codes))
-    code = grouped.codes * 4 + chosen
-    if y_true is not None:
-        code += 2 * _flags(y_true, "y_true", len(chosen))
-    k = len(grouped.names)
-    cube = np.bincount(code, minlength=4 * k).reshape(k, 2, 2)
-    # A Grouping of the whole table may name groups that a slice of it has not.
-    met = np.flatnonzero(cube.sum(axis=(1, 2)))
-    return cube[met], tuple(grouped.names[each] for each in met)
-
-
-def _flags(values: BoolArray, name: str, rows: int) -> BoolArray:
-    flags = np.asarray(values)
-    if flags.dtype != np.bool_ or flags.shape != (rows,):
-        raise MeasurementError(f"{name}: {flags.dtype} of the shape {flags.shape}", f"{rows} booleans")
-    return flags
-
-
-def _rates(names: tuple[str, ...], table: IntArray, what: str, min_group: int) -> Rates:
-    """Return the rates of a (k, 2) table of rows left out and rows selected."""
-    trials = table.sum(axis=1)
-    demanded = max(min_group, 1)
-    small = [f"{name!r} has {n}" for name, n in zip(names, trials.tolist(), strict=True) if n < demanded]
-    if small:
+def _demand_some(metric: FairnessMetric, rate: str, side: Rates) -> None:
+    if side.tally.hits.any():
+        return
+    words = rate.replace("_", " ")
+    if metric.gap == "ratio":
         raise InconclusiveError(
-            f"too few {what} to compare: {', '.join(small)}",
-            f"at least {demanded} in every group (data.min_group)",
-            "judge more rows, or join small groups",
+            f"{metric.name} is undefined: the {words} is 0 in every group",
+            "a rate above 0 in some group",
+            f"measure {metric.name.removesuffix('ratio')}difference instead",
         )
-    return Rates(names, table[:, 1], trials)
+    if RATES[rate].good:
+        raise InconclusiveError(
+            f"{metric.name} is undefined: the {words} is 0 in every group",
+            "a model that gets something right in some group",
+            "nothing in every group is no equal treatment: look at the model's answers",
+        )
 
 
-def _difference(sides: list[Rates], confidence: float) -> Estimate:
-    rates = sides[0]
-    value, limits = _gap(rates, confidence)
-    return _estimate(value, limits, _pairs("newcombe", rates), rates, confidence)
+_GAPS: Mapping[tuple[str, str], tuple[Callable[[Tally, float], Gap], str]] = {
+    ("difference", BETWEEN): (difference, "newcombe"),
+    ("ratio", BETWEEN): (ratio, "mover-ratio"),
+    ("difference", OVERALL): (difference_to_overall, "newcombe"),
+    ("ratio", OVERALL): (ratio_to_overall, "mover-ratio"),
+    ("deviation", BETWEEN): (deviation, "newcombe"),
+}
 
 
-def _gap(rates: Rates, confidence: float) -> tuple[float, Limits]:
-    """Return largest minus smallest rate with limits from all pairwise differences at once."""
-    low, high = _pairwise(rates, confidence)
-    values = rates.values
-    return float(values.max() - values.min()), (max(float(low.max()), 0.0), float(high.max()))
+def _estimate(metric: FairnessMetric, rates: Rates, method: str, confidence: float) -> Estimate:
+    compute, _ = _GAPS[metric.gap, method]
+    value, low, high = (float(each) for each in compute(rates.tally, confidence))
+    details = {"overall": rates.overall} if method == OVERALL else {}
+    n, interval = int(rates.rows.sum()), _interval(metric, len(rates.names), method)
+    return Estimate(value, n, low, high, interval, confidence, by=rates.parts(confidence), details=details)
 
 
-def _pairwise(rates: Rates, confidence: float) -> tuple[FloatArray, FloatArray]:
-    """Return limits of every difference between two groups, which hold together; the diagonal is 0."""
-    low, high = newcombe(rates.values, *rates.limits(critical_pairs(confidence, len(rates.names))))
-    np.fill_diagonal(low, 0.0)
-    np.fill_diagonal(high, 0.0)
-    return low, high
+def _interval(metric: FairnessMetric, groups: int, method: str) -> str:
+    if metric.gap == "deviation" and groups == PAIR:
+        return "mover-ratio"
+    name = _GAPS[metric.gap, method][1]
+    return name if groups == PAIR else f"{name}-{'tukey' if method == BETWEEN else 'sidak'}"
 
 
-def _ratio(sides: list[Rates], confidence: float) -> Estimate:
-    rates = sides[0]
-    value = float(rates.values.min() / rates.values.max())
-    return _estimate(value, _ratio_limits(rates, confidence), _pairs("mover-ratio", rates), rates, confidence)
-
-
-def _ratio_limits(rates: Rates, confidence: float) -> Limits:
-    """Return limits of smallest over largest rate from all pairwise ratios at once."""
-    low, high = mover_ratio(rates.values, *rates.limits(critical_pairs(confidence, len(rates.names))))
-    np.fill_diagonal(low, 1.0)
-    np.fill_diagonal(high, 1.0)
-    return float(low.min()), float(high.min())
-
-
-def _deviation(sides: list[Rates], confidence: float) -> Estimate:
-    """Return standard deviation over mean.
-
-    Two groups: with the ratio r of their rates it is sqrt(2) (1 - r) / (1 + r), and so are its limits. More: the
-    squared deviation is the sum of the squared pairwise differences over k (k - 1), each at its limit, and the mean at
-    its own; each of the two holds with half the doubt.
-    """
-    rates = sides[0]
-    k, values = len(rates.names), rates.values
-    value = float(values.std(ddof=1) / values.mean())
-    if k == PAIR:
-        low, high = (math.sqrt(2) * (1 - r) / (1 + r) for r in _ratio_limits(rates, confidence))
-        return _estimate(value, (high, low), "mover-ratio", rates, confidence)
-    halved = (1 + confidence) / 2
-    lows, highs = _pairwise(rates, halved)
-    mean_low, mean_high = mover_mean(values, *rates.limits(critical(halved)))
-    # Each pair stands twice in the matrix, once with either sign.
-    least = math.sqrt(float((np.maximum(lows, 0.0) ** 2).sum()) / (k * (k - 1)))
-    most = math.sqrt(float((np.maximum(np.abs(lows), np.abs(highs)) ** 2).sum()) / (2 * k * (k - 1)))
-    # No deviation of k rates exceeds sqrt(k) of their mean: one group takes all.
-    return _estimate(
-        value, (least / mean_high, min(most / mean_low, math.sqrt(k))), "newcombe-tukey", rates, confidence
-    )
-
-
-def _odds(sides: list[Rates], confidence: float) -> Estimate:
-    """Return the larger of the two gaps; they rest on different rows, so each holds with the root of the confidence."""
-    gaps = [_gap(rates, math.sqrt(confidence)) for rates in sides]
-    worse = int(gaps[1][0] > gaps[0][0])
-    limits = (max(low for _, (low, _) in gaps), max(high for _, (_, high) in gaps))
-    details = {"true_positive_rate_difference": gaps[0][0], "false_positive_rate_difference": gaps[1][0]}
-    estimate = _estimate(gaps[worse][0], limits, _pairs("newcombe", sides[worse]), sides[worse], confidence)
-    n = sum(int(rates.trials.sum()) for rates in sides)
-    return Estimate(estimate.value, n, *limits, estimate.interval, confidence, by=estimate.by, details=details)
-
-
-def _pairs(method: str, rates: Rates) -> str:
-    return method if len(rates.names) == PAIR else f"{method}-tukey"
-
-
-def _estimate(value: float, limits: Limits, method: str, rates: Rates, confidence: float) -> Estimate:
+def _worse(metric: FairnessMetric, sides: Mapping[str, Rates], method: str, confidence: float) -> Estimate:
+    """Return the worse of two gaps; they rest on different rows, so each holds with the root of the confidence."""
+    found = {rate: _estimate(metric, each, method, math.sqrt(confidence)) for rate, each in sides.items()}
+    pick = min if metric.higher_is_fairer else max
+    rate = pick(found, key=lambda each: found[each].value)
+    worse = found[rate]
     return Estimate(
-        value, int(rates.trials.sum()), limits[0], limits[1], method, confidence, by=rates.parts(confidence)
+        worse.value,
+        sum(each.n for each in found.values()),
+        pick(float(each.low or 0.0) for each in found.values()),
+        pick(float(each.high or 0.0) for each in found.values()),
+        worse.interval,
+        confidence,
+        by=sides[rate].parts(confidence),
+        details={**{f"{each}_{metric.gap}": one.value for each, one in found.items()}, **worse.details},
     )
-
-
-_ESTIMATORS: Mapping[str, Callable[[list[Rates], float], Estimate]] = MappingProxyType(
-    {
-        "demographic_parity_difference": _difference,
-        "demographic_parity_ratio": _ratio,
-        "demographic_parity_deviation": _deviation,
-        "equalized_odds_difference": _odds,
-    }
-)

@@ -168,7 +168,7 @@ def encode(labels: npt.NDArray[Any], classes: Sequence[Any], name: str) -> IntAr
     if labels.dtype.kind in "biuf" and len(classes) <= FEW_CLASSES:
         codes = np.full(len(labels), -1, dtype=np.intp)
         for code, label in enumerate(classes):
-            codes[labels == label] = code
+            np.copyto(codes, code, where=labels == label)
     else:
         codes = _look_up(labels, classes, name)
     unknown = codes < 0

@@ -1,14 +1,25 @@
 from __future__ import annotations
 
+import itertools
+import re
+import textwrap
+
 import fairlearn.metrics
 import numpy as np
 import pandas as pd
 import pytest
 
-from pytest_leanml.checks.fairness import SHORT, Fairness, attribute, joined, worst
+from pytest_leanml.checks.fairness import Fairness, worst
+from pytest_leanml.checks.run import run_spec
+from pytest_leanml.checks.sensitive import attribute
+from pytest_leanml.config import check_specs, load_config, thresholds
+from pytest_leanml.config.metrics import BIAS, FAIRNESS
 from pytest_leanml.errors import ConfigError, InconclusiveError, MeasurementError, SourceError
 from pytest_leanml.stats.estimate import Estimate, Part
-from pytest_leanml.stats.fairness import FAIRNESS
+from pytest_leanml.stats.fairness import METHODS, OVERALL
+
+NOTIONS = ("demographic_parity", "equal_opportunity", "equalized_odds")
+FAIRLEARNS = [f"{notion}_{gap}" for notion in NOTIONS for gap in ("difference", "ratio")]
 
 
 @pytest.fixture
@@ -18,21 +29,20 @@ def uneven(rows_like):
     return frame.assign(answer=chosen.astype(int))
 
 
-def ask(frame, name, *columns):
+def ask(frame, name, *columns, **how):
     sensitive = frame[list(columns)] if len(columns) > 1 else frame[columns[0]]
-    return getattr(fairlearn.metrics, name)(frame.late, frame.answer, sensitive_features=sensitive)
+    return getattr(fairlearn.metrics, name)(frame.late, frame.answer, sensitive_features=sensitive, **how)
 
 
 @pytest.mark.parametrize("columns", [("sex",), ("sex", "site")])
-@pytest.mark.parametrize(
-    "name", ["demographic_parity_difference", "demographic_parity_ratio", "equalized_odds_difference"]
-)
-def test_agrees_with_fairlearn(uneven, make_study, ledger, name, columns):
-    measured = getattr(Fairness(make_study(uneven)), name)(*columns)
-    assert float(measured) == pytest.approx(ask(uneven, name, *columns), abs=1e-9)
+@pytest.mark.parametrize(("name", "method"), list(itertools.product(FAIRLEARNS, METHODS)))
+def test_agrees_with_fairlearn(uneven, make_study, name, method, columns):
+    measured = getattr(Fairness(make_study(uneven)), name)(*columns, method=method)
+    assert float(measured) == pytest.approx(ask(uneven, name, *columns, method=method), abs=1e-9)
     assert measured.id == f"fairness.{name}[{'.'.join(columns)}]"
-    assert ledger[-1].section == {"bias": {SHORT[name]: float(measured)}}
-    assert ledger[-1].metric == name
+    assert measured.record.method == (None if method == "between_groups" else method)
+    assert measured.record.section == {"bias": {BIAS[name, method]: float(measured)}}
+    assert measured.record.metric == name
     assert float(measured.low) <= float(measured) <= float(measured.high)
 
 
@@ -141,16 +151,167 @@ def test_which_label_counts_as_selected(uneven, make_study):
 
 
 def test_the_names_that_policies_read():
-    assert SHORT == {
+    """Published policies read these; a distance from the overall rate is smaller, and so has another name."""
+    promised = {
         "demographic_parity_difference": "demographic_parity",
         "demographic_parity_ratio": "demographic_parity_ratio",
         "demographic_parity_deviation": "demographic_parity_deviation",
         "equalized_odds_difference": "equalized_odds",
     }
-    assert set(SHORT) == set(FAIRNESS)
+    assert {metric: BIAS[metric, "between_groups"] for metric in promised} == promised
     assert attribute(["home town", "sex"]) == "home%20town.sex"
 
 
-def test_an_intersection_keeps_apart_what_a_dot_could_join():
-    columns = [np.array(["a.b", "a"], dtype=object), np.array(["c", "b.c"], dtype=object)]
-    assert len(set(joined(columns, ["x", "y"]).tolist())) == 2
+def test_a_milder_question_does_not_answer_the_promised_one(uneven, make_study, ledger):
+    Fairness(make_study(uneven)).demographic_parity_difference("sex", method=OVERALL)
+    assert set(ledger[-1].section["bias"]) == {"demographic_parity_to_overall"}
+
+
+def test_one_id_measured_in_two_ways_contradicts_itself(uneven, make_study, ledger):
+    """The evidence refuses two values of one id, so that nobody can pick the milder one."""
+    fairness = Fairness(make_study(uneven))
+    fairness.demographic_parity_difference("sex")
+    fairness.demographic_parity_difference("sex", method=OVERALL)
+    assert ledger[0].id == ledger[1].id
+    assert ledger[0].value > ledger[1].value
+
+
+def test_rows_are_counted_once_for_all_metrics(uneven, make_study, told):
+    candidate = told()
+    study = make_study(uneven, candidate=candidate)
+    fairness = Fairness(study)
+    counted = {id(fairness._counts(("sex",)))}
+    for name in ("accuracy_difference", "equalized_odds_ratio"):
+        fairness.measure(name, "sex")
+        counted.add(id(fairness._counts(("sex",))))
+    assert len(counted) == 1
+    assert candidate.asked["predict"] == 1
+
+
+def test_a_failure_names_the_groups_that_differ(uneven, make_study):
+    measured = Fairness(make_study(uneven)).demographic_parity_difference("sex")
+    assert not measured < 0.01
+    text = "\n".join(measured.explain())
+    assert "by group: F 0.3366 (n 612), M 0.432 (n 588)" in text
+    assert "(newcombe)" in text
+
+
+def test_weights_are_refused_or_used_and_never_left_out(uneven, make_study, monkeypatch):
+    study = make_study(uneven)
+    plain = study.sample("labels")
+    weights = np.where(uneven.sex == "F", 1.0, 0.5) * np.where(uneven.answer == 1, 2.0, 1.0)
+    monkeypatch.setattr(study, "sample", lambda _needs: Weighted(plain, weights))
+    measured = Fairness(study).demographic_parity_difference("sex")
+    by = fairlearn.metrics.MetricFrame(
+        metrics=fairlearn.metrics.selection_rate,
+        y_true=uneven.late,
+        y_pred=uneven.answer,
+        sensitive_features=uneven.sex,
+        sample_params={"sample_weight": weights},
+    )
+    assert float(measured) == pytest.approx(by.difference(), abs=1e-9)
+
+
+class Weighted:
+    """A sample that has weights."""
+
+    def __init__(self, sample, weights):
+        self.sample, self.weights = sample, weights
+
+    def __getattr__(self, name):
+        return getattr(self.sample, name)
+
+
+def test_calibration_within_groups(uneven, make_study, ledger):
+    fairness = Fairness(make_study(uneven))
+    measured = fairness.calibration_within_groups("sex", bins=5)
+    expected = {}
+    for group, rows in uneven.groupby("sex"):
+        bins = np.minimum((rows.score * 5).astype(int), 4)
+        gaps = (rows.late - rows.score).groupby(bins).sum().abs()
+        expected[group] = gaps.sum() / len(rows)
+    assert {name: part["value"] for name, part in measured.by.items()} == pytest.approx(expected, abs=1e-9)
+    assert float(measured) == pytest.approx(max(expected.values()), abs=1e-9)
+    assert ledger[-1].section == {"bias": {"calibration_within_groups": float(measured)}}
+    assert fairness.measure("calibration_within_groups", "sex").details["bins"] == 10
+    with pytest.raises(MeasurementError, match="there is one way only"):
+        fairness.measure("calibration_within_groups", "sex", method=OVERALL)
+
+
+def test_calibration_needs_probabilities(uneven, make_study, told):
+    with pytest.raises(SourceError, match="gives no probabilities"):
+        Fairness(make_study(uneven, candidate=told(score=None))).calibration_within_groups("sex")
+
+
+SPECS = """\
+    version: 1
+    data: {evaluation: e.csv, target: late, groups: [sex, [sex, site]]}
+    checks:
+      fairness:
+        demographic_parity_ratio: {min: 0.5}
+        equalized_odds_difference: {max: 0.5, method: to_overall, groups: [sex]}
+        calibration_within_groups: {max: 0.9, params: {bins: 5}, groups: [sex]}
+        by_group:
+          f1: {call: "sklearn.metrics:f1_score", max: 0.5, groups: [sex]}
+          macro: {call: "sklearn.metrics:f1_score", gap: ratio, min: 0.5, params: {average: macro}, groups: [sex]}
+          auc: {call: "sklearn.metrics:roc_auc_score", on: scores, method: to_overall, max: 0.3, groups: [sex]}
+"""
+
+
+def test_through_leanml_yaml(tmp_path, uneven, make_study, ledger):
+    (tmp_path / "leanml.yaml").write_text(textwrap.dedent(SPECS))
+    config = load_config(tmp_path / "leanml.yaml")
+    study = make_study(uneven, groups=config.data.groups)
+    specs = check_specs(config)
+    for spec in specs:
+        assert run_spec(spec, study).id == spec.id
+    assert [spec.id for spec in specs] == [
+        "fairness.demographic_parity_ratio[sex]",
+        "fairness.demographic_parity_ratio[sex.site]",
+        "fairness.equalized_odds_difference[sex]",
+        "fairness.calibration_within_groups[sex]",
+        "fairness.by_group.f1[sex]",
+        "fairness.by_group.macro[sex]",
+        "fairness.by_group.auc[sex]",
+    ]
+    by_id = {record.id: record for record in ledger}
+    assert by_id["fairness.equalized_odds_difference[sex]"].method == "to_overall"
+    assert by_id["fairness.calibration_within_groups[sex]"].details["bins"] == 5
+    assert by_id["fairness.by_group.macro[sex]"].method == "sklearn.metrics:f1_score, ratio, between_groups"
+    assert thresholds(config)["fairness.by_group.f1"] == {"max": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ("demographic_parity_ratio: {max: 0.8}", "higher is better"),
+        ("accuracy_difference: {min: 0.1}", "lower is better"),
+        ("accuracy_difference: {max: 15}", "0.15"),
+        ("accuracy_difference: {max: 0.1, method: overall}", "between_groups, to_overall"),
+        ("demographic_parity_deviation: {max: 0.1, method: to_overall}", "one way only"),
+        ("calibration_within_groups: {max: 0.1, params: {bins: 2.5}}", "a whole number"),
+        ("by_group: {f1: {max: 0.1}}", "call"),
+        ("by_group: {f1: {call: 'a:b', min: 0.1}}", "lower is better"),
+        ("by_group: {f1: {call: 'a:b', gap: ratio, max: 0.1}}", "higher is better"),
+        ("by_group: {f1: {call: 'a:b', gap: ratio, min: 1.1}}", "lies between"),
+        ("by_group: {f1: {call: 'a:b', max: 0.1, method: x}}", "between_groups, to_overall"),
+        ("by_group: {'f 1': {call: 'a:b', max: 0.1}}", "the characters"),
+    ],
+)
+def test_a_limit_that_holds_nothing_is_refused(tmp_path, section, message):
+    text = f"version: 1\ndata: {{evaluation: e, target: y, groups: [a]}}\nchecks: {{fairness: {{{section}}}}}\n"
+    (tmp_path / "leanml.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        check_specs(load_config(tmp_path / "leanml.yaml"))
+
+
+def test_an_environment_cannot_turn_a_limit_round(tmp_path):
+    (tmp_path / "leanml.yaml").write_text(
+        textwrap.dedent(SPECS)
+        + "environments: {production: {alias: champion, limits: {fairness.by_group.f1: {max: 0.1}}}}\n"
+    )
+    assert thresholds(load_config(tmp_path / "leanml.yaml"), "production")["fairness.by_group.f1"] == {"max": 0.1}
+    text = (tmp_path / "leanml.yaml").read_text().replace("f1: {max: 0.1}", "macro: {min: 2}")
+    (tmp_path / "leanml.yaml").write_text(text)
+    with pytest.raises(ConfigError, match="lies between 0 and 1"):
+        thresholds(load_config(tmp_path / "leanml.yaml"), "production")
