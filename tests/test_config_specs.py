@@ -32,6 +32,10 @@ checks:
   comparison: {f1_score: {better_by: 0.02}}
 """
 HEAD = "version: 1\nmodel: flights\n"
+EFFECTS = {
+    "psi": 0.2,
+    **dict.fromkeys(["ks", "chi_squared", "jensen_shannon", "kl", "wasserstein", "total_variation"], 0.1),
+}
 
 
 @pytest.fixture
@@ -70,7 +74,7 @@ def test_the_ten_lines_of_the_readme(load):
     assert specs["drift.share"].settings == {
         "columns": None,
         "method": "auto",
-        "effect": {"ks": 0.1, "psi": 0.2, "chi_squared": 0.1},
+        "effect": EFFECTS,
         "fdr": 0.05,
     }
     assert specs["comparison.f1_score"].limit.bounds() == {"min": 0.02}
@@ -153,7 +157,7 @@ def test_every_kind(load):
         "custom.latency": {"max": 20},
     }
     assert specs["drift.prediction"].settings["columns"] == ("a", "b")
-    assert specs["drift.prediction"].settings["effect"] == {"ks": 0.2, "psi": 0.2, "chi_squared": 0.1}
+    assert specs["drift.prediction"].settings["effect"] == {**EFFECTS, "ks": 0.2}
     assert specs["comparison.mae"].settings == {"relative": True}
     assert specs["comparison.roc_auc"].limit.judge is Judge.BOUND
     assert specs["custom.latency"].settings == {"call": "checks.own:latency", "params": {"n": 3}}
@@ -323,6 +327,37 @@ def test_an_override_of_no_check_is_found_in_whatever_environment_is_judged(load
         check_specs(load(two_environments("quality.acc: {min: 0.9}")), environment)
 
 
+def test_the_checks_of_drift(load):
+    text = (
+        "data: {target: y, slices: {night: hour > 20}}\n"
+        "checks:\n"
+        "  drift:\n"
+        "    method: psi\n"
+        "    share: {max: 0.1, slices: [night]}\n"
+        "    column: {max: 0.2, method: wasserstein, params: {columns: [a b, c, c]}}\n"
+        "    target: {max: 0.1}\n"
+        "    prediction: {max: 0.1, method: kl}\n"
+        "    domain_classifier: {max: 0.6, params: {rows: 500, folds: 3}}\n"
+        "    new_categories: {max: 0}\n"
+        "    vanished_categories: {max: 0.01}\n"
+    )
+    specs = {spec.id: spec for spec in check_specs(load(HEAD + text))}
+    methods = {name: spec.settings["method"] for name, spec in specs.items()}
+    assert methods == {
+        "drift.share[night]": "psi",
+        "drift.column[a%20b]": "wasserstein",
+        "drift.column[c]": "wasserstein",
+        "drift.prediction": "kl",
+        "drift.target": "auto",
+        "drift.new_categories": "psi",
+        "drift.vanished_categories": "psi",
+        "drift.domain_classifier": "psi",
+    }
+    assert specs["drift.column[a%20b]"].settings["column"] == "a b"
+    assert specs["drift.share[night]"].slice == "night"
+    assert specs["drift.domain_classifier"].settings["params"] == {"rows": 500, "folds": 3}
+
+
 UNUSABLE = {
     "quality without a target": ("checks: {quality: {accuracy: {min: 0.8}}}", "needs labels"),
     "a gain in an unknown slice": (
@@ -351,11 +386,16 @@ UNUSABLE = {
     ),
     "a slice where none is": ("data: {target: y}\nchecks: {quality: {mae: {max: 1, slices: [a]}}}", "which has none"),
     "groups of a quality": ("data: {target: y}\nchecks: {quality: {mae: {max: 1, groups: [a]}}}", "groups under quality"),
-    "slices of a drift": ("checks: {drift: {share: {max: 0.1, slices: [a]}}}", "slices under drift"),
     "a metrics file without a name": ("checks: {lineage: {dvc_metric: {min: 1, params: {file: a.json}}}}", "no name"),
     "power without a target": ("checks: {leakage: {single_column_power: {max: 0.9}}}", "needs labels"),
     "columns that are no list": ("checks: {leakage: {groups: {max: 0, params: {columns: a}}}}", "a list of texts"),
     "params of a time": ("checks: {leakage: {time: {max: 0, params: {column: a}}}}", "the setting 'column'"),
+    "slices of a lineage": ("checks: {lineage: {training_age_days: {max: 9, slices: [a]}}}", "slices under lineage"),
+    "drift of a column by a typo": (
+        "checks: {drift: {column: {max: 0.1, method: kss, params: {columns: [a]}}}}",
+        "method: kss",
+    ),
+    "drift of the target without one": ("checks: {drift: {target: {max: 0.1}}}", "needs labels"),
     "params of a lineage": ("checks: {lineage: {training_age_days: {max: 1, params: {a: 1}}}}", "the setting 'a'"),
     "a method of a metric with one way": (
         "data: {target: y}\nchecks: {quality: {mae: {max: 1, method: x}}}",

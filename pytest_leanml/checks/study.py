@@ -32,7 +32,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TABLES = ("train", "evaluation", "production")
-EFFECTS: Mapping[str, float] = {"ks": 0.1, "psi": 0.2, "chi_squared": 0.1}
+# Smallest effect that counts as drift, by method: those that leanml.yaml has for its defaults.
+EFFECTS: Mapping[str, float] = {
+    "ks": 0.1,
+    "psi": 0.2,
+    "chi_squared": 0.1,
+    "jensen_shannon": 0.1,
+    "kl": 0.1,
+    "wasserstein": 0.1,
+    "total_variation": 0.1,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +62,7 @@ class StudySettings:
         confidence: level of the intervals.
         seed: of resampling.
         drift_columns: columns that drift compares; None for all.
-        drift_method: auto, ks, psi or chi_squared.
+        drift_method: auto, or one of the methods of ``stats.drift.DriftMethod``.
         drift_effect: method -> smallest effect that counts as drift.
         drift_fdr: false discovery rate over the columns.
         first_release: the model may have no champion.

@@ -107,7 +107,25 @@ BIAS = {
     for method in facts.methods or COMPARED[:1]
 }
 COMPARISON = {"regressions": _SHARE_OF_HARM}  # the others are gains in a metric of QUALITY
-DRIFT = {"share": _SHARE_OF_HARM, "prediction": _ERROR}
+ORDERED_METHODS = ("ks", "wasserstein")
+COUNTED_METHODS = ("psi", "chi_squared", "jensen_shannon", "kl", "total_variation")
+DRIFT_METHODS = ("auto", *ORDERED_METHODS, *COUNTED_METHODS)
+DRIFT = {
+    "share": MetricFacts(0, 1, higher_is_better=False, methods=DRIFT_METHODS),
+    "column": MetricFacts(
+        0,
+        math.inf,
+        higher_is_better=False,
+        params={"columns": Param.TEXTS},
+        needs=("columns",),
+        methods=DRIFT_METHODS,
+    ),
+    "prediction": MetricFacts(0, math.inf, higher_is_better=False, methods=DRIFT_METHODS),
+    "target": MetricFacts(0, math.inf, higher_is_better=False, methods=DRIFT_METHODS, labels=True),
+    "new_categories": _SHARE_OF_HARM,
+    "vanished_categories": _SHARE_OF_HARM,
+    "domain_classifier": MetricFacts(0, 1, higher_is_better=False, params={"rows": Param.WHOLE, "folds": Param.WHOLE}),
+}
 _AMOUNT = MetricFacts(0, math.inf, higher_is_better=False)
 _HOLDS = MetricFacts(0, 1, higher_is_better=True)
 LINEAGE = {

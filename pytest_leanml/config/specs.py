@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
 _URI = re.compile(r"(models|runs):/|[A-Za-z][A-Za-z0-9+.-]*://")
 _NEED_LABELS = ("quality", "comparison")
-_BY_SLICE = ("quality", "comparison")
+_BY_SLICE = ("quality", "comparison", "drift")
+_COLUMN = "drift.column"
+# Labels and scores have a method of their own, whatever columns are compared with.
+_OWN_METHOD = ("drift.prediction", "drift.target")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class CheckSpec:
         metric: the metric's name, or the name of a custom check.
         part: what stands between the brackets of its id, percent-encoded; None for all rows.
         limit: what it must keep to, with the defaults and the environment's overrides applied.
-        groups: columns of the sensitive attribute, several for an intersection.
+        groups: columns of the sensitive attribute, several for an intersection; the one column of a drift.column.
         slice: name of ``data.slices``, None for all rows.
         settings: what else its kind needs: ``params`` and ``method`` as they stand at the limit; drift's columns (None
             for all), method, effect and fdr; a comparison's relative; the call of a custom check, and of a metric by group
@@ -152,6 +155,8 @@ def _specs(
     line = place[0] if place else None
     for part, groups, name in _parts(config, declared):
         own = {**settings, **_own(declared.section, part)}
+        if declared.base == _COLUMN:
+            own["column"] = groups[0]
         yield CheckSpec(declared.kind, declared.metric, part, limit, groups, name, own, line)
 
 
@@ -178,7 +183,8 @@ def _extra(section: LimitSection) -> dict[str, Any]:
 def _settings(config: Config, declared: _Declared) -> dict[str, Any]:
     section = declared.section
     if declared.kind == "drift":
-        return {**config.checks.drift.settings(), **_asked(section)}
+        auto = {"method": "auto"} if declared.base in _OWN_METHOD else {}
+        return {**config.checks.drift.settings(), **auto, **_asked(section)}
     if isinstance(section, ComparisonSection):
         return _compared(config, section)
     if isinstance(section, ByGroupSection):
@@ -217,6 +223,9 @@ def _parts(config: Config, declared: _Declared) -> Iterator[tuple[str | None, tu
     if declared.kind == "fairness":
         for columns in section.groups or config.data.groups:
             yield ".".join(encode_group(column) for column in columns), columns, None
+    elif declared.base == _COLUMN:
+        for column in dict.fromkeys(section.params["columns"]):
+            yield encode_group(column), (column,), None
     elif declared.kind in _BY_SLICE and section.slices and not isinstance(section, SignOffSection):
         for name in section.slices:
             yield encode_group(name), (), name

@@ -79,12 +79,42 @@ class Baseline(_Open):
     no_skill: dict[str, Finite] = Field(default_factory=dict)
 
 
-class Drift(_Open):
-    """How far recent rows are from the training data."""
+class Histogram(_Open):
+    """Both sides' rows of one column, for reports: in bins between edges, or of each label, then others, then new."""
+
+    type: Literal["number", "time", "category"]
+    edges: Annotated[list[Finite], Field(max_length=64)] | None = None
+    labels: Annotated[list[Text], Field(max_length=64)] | None = None
+    reference: Annotated[list[Count], Field(max_length=66)]
+    current: Annotated[list[Count], Field(max_length=66)]
+    missing: Annotated[list[Count], Field(min_length=2, max_length=2)]
+
+
+class DriftedColumn(_Open):
+    """One column as it was compared; what a policy wants of it is for the policy to say."""
+
+    histogram: Histogram | None = None
+
+
+class DriftedSlice(_Open):
+    """How far the rows of one slice have moved."""
 
     share: Finite | None = None
     prediction: Finite | None = None
-    columns: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    target: Finite | None = None
+    domain_classifier: Finite | None = None
+    new_categories: Finite | None = None
+    vanished_categories: Finite | None = None
+    columns: dict[str, DriftedColumn] = Field(default_factory=dict)
+    prediction_histogram: Histogram | None = None
+    target_histogram: Histogram | None = None
+
+
+class Drift(DriftedSlice):
+    """How far recent rows are from the training data."""
+
+    column: dict[str, Finite] = Field(default_factory=dict)
+    slices: dict[str, DriftedSlice] = Field(default_factory=dict)
 
 
 class Regressions(_Open):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # Clocks of two machines may differ by so much.
 SKEW = timedelta(minutes=5)
 
+_DRIFT = ("share", "prediction", "target", "domain_classifier", "new_categories", "vanished_categories")
 # `*` stands for every key; what stands above the last part is an object.
 NUMBERS = (
     "metrics.*",
@@ -33,8 +34,9 @@ NUMBERS = (
     "comparison.*.low",
     "comparison.*.high",
     "comparison.*.rows",
-    "drift.share",
-    "drift.prediction",
+    *(f"drift.{word}" for word in _DRIFT),
+    *(f"drift.slices.*.{word}" for word in _DRIFT),
+    "drift.column.*",
     "history.streak",
     "measurements.*.value",
     "measurements.*.low",
@@ -52,7 +54,7 @@ _SHARE = (0.0, 1.0)
 RANGES = {
     **dict.fromkeys(("metrics.accuracy", "metrics.f1_score", "metrics.precision", "metrics.recall"), _SHARE),
     "metrics.roc_auc": _SHARE,
-    "drift.share": _SHARE,
+    **{f"drift.{word}": _SHARE for word in ("share", "domain_classifier", "new_categories", "vanished_categories")},
     "bias.demographic_parity": (-1.0, 1.0),
 }
 _WIDTH = 60

@@ -3,8 +3,8 @@
 A p value alone denies for nothing at a million rows, and an effect alone denies for nothing at fifty: the effect is the
 ``value`` of each estimate, the p value stands in its ``details``, and ``multiplicity.drifted_columns`` asks for both.
 
-A missing value (NaN, None, NaT, NA) is never dropped in silence. Where either side has one, KS takes the change of the
-missing share for its effect when that is the larger, and PSI and chi-squared count missing as a category of its own.
+A missing value (NaN, None, NaT, NA) is never dropped in silence. Where either side has one, KS and Wasserstein take the
+change of the missing share for their effect when that is the larger, and all others count missing as a category.
 """
 
 from __future__ import annotations
@@ -15,18 +15,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import chdtrc
 from scipy.stats import kstwo
 
-from pytest_leanml.errors import InconclusiveError, MeasurementError
-from pytest_leanml.stats.columns import binned, categories, numbers
+from pytest_leanml.errors import MeasurementError
+from pytest_leanml.stats.columns import bin_counts, binned, numbers, tally
+from pytest_leanml.stats.drift_bounds import doubt_of
+from pytest_leanml.stats.drift_counts import (
+    chi_squared_counts,
+    jensen_shannon_counts,
+    kl_counts,
+    pearson_of,
+    psi_counts,
+    total_variation_counts,
+)
 from pytest_leanml.stats.estimate import Estimate
 
 if TYPE_CHECKING:
-    from pytest_leanml.stats.columns import Side
+    from collections.abc import Callable
+
+    from pytest_leanml.stats.columns import Side, Tally
     from pytest_leanml.stats.samples import FloatArray
 
-HALF_A_ROW = 0.5
 FEW_PAIRS = 250_000
 
 
@@ -37,13 +46,27 @@ class DriftMethod(StrEnum):
     KS = "ks"
     PSI = "psi"
     CHI_SQUARED = "chi_squared"
+    JENSEN_SHANNON = "jensen_shannon"
+    KL = "kl"
+    WASSERSTEIN = "wasserstein"
+    TOTAL_VARIATION = "total_variation"
+
+
+ORDERED_ONLY = (DriftMethod.KS, DriftMethod.WASSERSTEIN)
+BY_COUNTS: dict[DriftMethod, Callable[..., Estimate]] = {
+    DriftMethod.PSI: psi_counts,
+    DriftMethod.CHI_SQUARED: chi_squared_counts,
+    DriftMethod.JENSEN_SHANNON: jensen_shannon_counts,
+    DriftMethod.KL: kl_counts,
+    DriftMethod.TOTAL_VARIATION: total_variation_counts,
+}
 
 
 def resolve(method: DriftMethod | str, *, numeric: bool) -> DriftMethod:
     """Return the method that a column is compared with.
 
     Raises:
-        MeasurementError: no such method, or KS for a column that has no order.
+        MeasurementError: no such method, or KS or Wasserstein for a column that has no order.
     """
     try:
         chosen = DriftMethod(method)
@@ -51,10 +74,10 @@ def resolve(method: DriftMethod | str, *, numeric: bool) -> DriftMethod:
         raise MeasurementError(f"the drift method {method!r}", f"one of {', '.join(DriftMethod)}") from error
     if chosen is DriftMethod.AUTO:
         return DriftMethod.KS if numeric else DriftMethod.CHI_SQUARED
-    if chosen is DriftMethod.KS and not numeric:
-        raise MeasurementError(
-            "KS of a column that is not numeric", "numbers", "use the method auto, psi or chi_squared"
-        )
+    if chosen in ORDERED_ONLY and not numeric:
+        shown = "KS" if chosen is DriftMethod.KS else "Wasserstein"
+        others = ", ".join(BY_COUNTS)
+        raise MeasurementError(f"{shown} of a column that is not numeric", "numbers", f"use the method auto, {others}")
     return chosen
 
 
@@ -68,25 +91,44 @@ def column_drift(
 ) -> Estimate:
     """Compare one column of two frames.
 
-    PSI and chi-squared put a numeric column into the same bins (see ``psi``) and any other into its categories.
+    All methods but KS and Wasserstein put a numeric column into the same bins (see ``psi``) and any other into its
+    categories.
 
     Args:
         reference: shape (n,), what the model was trained on.
         current: shape (m,), what it meets now.
         numeric: whether the values are numbers or times, in an order, rather than categories.
-        method: auto, ks, psi or chi_squared.
-        confidence: two-sided level of the interval, which KS alone has.
+        method: one of ``DriftMethod``.
+        confidence: two-sided level of the interval.
 
     Raises:
-        InconclusiveError: a side has no row, or nothing but missing values.
+        InconclusiveError: a side has no row, or nothing but missing values; Wasserstein: the reference is constant and
+            the current rows are not the same.
         MeasurementError: infinity or text in a numeric column, an unknown method.
     """
     chosen = resolve(method, numeric=numeric)
-    if chosen is DriftMethod.KS:
-        return ks(reference, current, confidence=confidence)
-    tabulate = binned if numeric else categories
-    compare = psi_counts if chosen is DriftMethod.PSI else chi_squared_counts
-    return compare(*tabulate(reference, current))
+    if not numeric:
+        return compare_labels(tally(reference, current), chosen, confidence=confidence)
+    old, new = numbers(reference, "reference"), numbers(current, "current")
+    return compare_numbers(old, new, chosen, confidence=confidence)
+
+
+def compare_numbers(
+    old: Side[FloatArray], new: Side[FloatArray], method: DriftMethod, *, confidence: float = 0.95
+) -> Estimate:
+    """Compare sides that are sorted already; ``method`` is none but those that ``resolve`` returns."""
+    if method is DriftMethod.KS:
+        return ks_of(_distance(old.present, new.present), old, new, confidence=confidence)
+    if method is DriftMethod.WASSERSTEIN:
+        from pytest_leanml.stats.transport import wasserstein_sides
+
+        return wasserstein_sides(old, new, confidence=confidence)
+    return BY_COUNTS[method](*bin_counts(old, new), confidence=confidence)
+
+
+def compare_labels(found: Tally, method: DriftMethod, *, confidence: float = 0.95) -> Estimate:
+    """Compare categories; ``method`` is none but those that ``resolve`` returns."""
+    return BY_COUNTS[method](found.reference, found.current, confidence=confidence)
 
 
 def ks(reference: npt.ArrayLike, current: npt.ArrayLike, *, confidence: float = 0.95) -> Estimate:
@@ -189,14 +231,12 @@ def _exact_p_value(distance: float, fewer: int, more: int) -> float:
 
 
 def _dkw(rows: int, confidence: float, events: int) -> float:
-    if not 0 < confidence < 1:
-        raise MeasurementError(f"confidence {confidence!r}", "a number strictly between 0 and 1, such as 0.95")
-    return math.sqrt(math.log(2 * events / (1 - confidence)) / (2 * rows))
+    return math.sqrt(math.log(2 * events / doubt_of(confidence)) / (2 * rows))
 
 
 def _missing_p_value(old: Side[Any], new: Side[Any]) -> float:
     table = np.array([[old.filled, old.missing], [new.filled, new.missing]], dtype=np.float64)
-    return _pearson(table)[1]
+    return pearson_of(table)["p_value"]
 
 
 def psi(reference: npt.ArrayLike, current: npt.ArrayLike, *, bins: int = 10) -> Estimate:
@@ -218,35 +258,6 @@ def psi(reference: npt.ArrayLike, current: npt.ArrayLike, *, bins: int = 10) -> 
     return psi_counts(*binned(reference, current, bins))
 
 
-def psi_counts(reference: npt.ArrayLike, current: npt.ArrayLike) -> Estimate:
-    """Return the population stability index of two counts over the same bins: sum of (q - p) ln(q / p).
-
-    That is the symmetric divergence of Kullback and Leibler (1951, Annals of Mathematical Statistics 22, 79-86). A bin
-    that is empty on one side counts half a row there, which keeps the index finite: its ceiling is about ln(2 n). A bin
-    that is empty on both sides counts nothing.
-
-    No interval: the index is at least 0 and its law changes there, so that neither the delta method nor percentiles
-    of a bootstrap, which is biased upwards, cover near 0. The p value is Pearson's over the same bins.
-
-    Args:
-        reference: shape (k,), rows in each bin.
-        current: shape (k,).
-
-    Returns:
-        value >= 0; details: p_value, statistic, dof (Pearson's), bins, reference_rows, current_rows.
-
-    Raises:
-        InconclusiveError: a side has no row.
-        MeasurementError: not two counts of one length.
-    """
-    table = _table(reference, current)
-    totals = table.sum(axis=1, keepdims=True)
-    old, new = np.maximum(table, HALF_A_ROW) / totals
-    statistic, p_value, dof = _pearson(table)
-    details = {"p_value": p_value, "statistic": statistic, "dof": dof, "bins": float(table.shape[1]), **_totals(table)}
-    return Estimate(float(((new - old) * np.log(new / old)).sum()), int(totals.sum()), details=details)
-
-
 def chi_squared(reference: npt.ArrayLike, current: npt.ArrayLike) -> Estimate:
     """Compare two samples of categories by Cramér's V of the table of sample by category.
 
@@ -264,69 +275,8 @@ def chi_squared(reference: npt.ArrayLike, current: npt.ArrayLike) -> Estimate:
         InconclusiveError: a side has no row, or nothing but missing values.
         MeasurementError: values that cannot be told apart, such as lists.
     """
-    return chi_squared_counts(*categories(reference, current))
-
-
-def chi_squared_counts(reference: npt.ArrayLike, current: npt.ArrayLike) -> Estimate:
-    """Return Cramér's V of two counts over the same categories: the root of chi-squared / rows, in [0, 1].
-
-    Chi-squared is Pearson's without Yates' correction, as ``scipy.stats.chi2_contingency(correction=False)``; V is
-    Cramér's (1946, Mathematical Methods of Statistics, 282), as ``scipy.stats.contingency.association``.
-
-    No interval: V has PSI's trouble at 0, and inverting the non-central chi-squared law covers for small effects only.
-
-    Args:
-        reference: shape (k,), rows in each category.
-        current: shape (k,).
-
-    Returns:
-        value in [0, 1]; details: p_value, statistic, dof, least_expected (rows that the smallest cell should have; below
-        5 the p value is rough), unseen_share, reference_rows, current_rows.
-
-    Raises:
-        InconclusiveError: a side has no row.
-        MeasurementError: not two counts of one length.
-    """
-    table = _table(reference, current)
-    statistic, p_value, dof = _pearson(table)
-    rows = float(table.sum())
-    details = {
-        "p_value": p_value,
-        "statistic": statistic,
-        "dof": dof,
-        "least_expected": float(table.sum(axis=0).min() * table.sum(axis=1).min() / rows),
-        "unseen_share": float(table[1, table[0] == 0].sum() / table[1].sum()),
-        **_totals(table),
-    }
-    return Estimate(min(1.0, math.sqrt(statistic / rows)), int(rows), details=details)
-
-
-def _pearson(table: FloatArray) -> tuple[float, float, float]:
-    """Return Pearson's chi-squared of a (2, k) table without an empty column, its p value and degrees of freedom."""
-    dof = table.shape[1] - 1
-    if not dof:
-        return 0.0, 1.0, 0.0
-    expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0, keepdims=True) / table.sum()
-    statistic = float(((table - expected) ** 2 / expected).sum())
-    return statistic, float(chdtrc(dof, statistic)), float(dof)
-
-
-def _table(reference: npt.ArrayLike, current: npt.ArrayLike) -> FloatArray:
-    """Return both counts as one (2, k) table without the columns that are empty on both sides."""
-    old, new = np.asarray(reference, dtype=np.float64), np.asarray(current, dtype=np.float64)
-    if old.ndim != 1 or old.shape != new.shape:
-        raise MeasurementError(f"counts of the shapes {old.shape} and {new.shape}", "two counts over the same bins")
-    table = np.stack([old, new])
-    if not (np.isfinite(table).all() and (table >= 0).all()):
-        raise MeasurementError("counts that are negative or not finite", "rows in each bin, 0 or more")
-    for side, name in zip(table, ("reference", "current"), strict=True):
-        if not side.sum():
-            raise InconclusiveError(f"no rows in {name}", "at least one row on either side")
-    return table[:, table.sum(axis=0) > 0]
-
-
-def _totals(table: FloatArray) -> dict[str, float]:
-    return {"reference_rows": float(table[0].sum()), "current_rows": float(table[1].sum())}
+    found = tally(reference, current)
+    return chi_squared_counts(found.reference, found.current)
 
 
 def _rows(old: Side[Any], new: Side[Any]) -> dict[str, float]:

@@ -77,6 +77,10 @@ def drifted_columns(
     limit. Unsettled: the effect reaches the limit, but so few rows could show it by chance. That is no pass: with three
     rows hardly anything is significant, and nearly every effect is large.
 
+    Where chance alone makes an effect large, as Cramér's V of many categories, the details hold ``net``, the effect
+    without that part, and ``net_high``, its upper limit: then ``net`` must reach the limit for drift, and a column is
+    stable as well where ``net_high`` stays below.
+
     Args:
         estimates: column -> estimate with ``p_value`` among its details.
         limits: column -> smallest effect that counts as drift.
@@ -89,15 +93,16 @@ def drifted_columns(
         raise MeasurementError(f"a false discovery rate of {fdr!r}", "a number strictly between 0 and 1, such as 0.05")
     adjusted = benjamini_hochberg([each.details["p_value"] for each in estimates.values()])
     return {
-        name: _judge(estimate.value, limits[name], p_value, fdr)
+        name: _judge(estimate, limits[name], p_value, fdr)
         for (name, estimate), p_value in zip(estimates.items(), adjusted.tolist(), strict=True)
     }
 
 
-def _judge(effect: float, limit: float, p_value: float, fdr: float) -> ColumnVerdict:
+def _judge(estimate: Estimate, limit: float, p_value: float, fdr: float) -> ColumnVerdict:
     if not limit > 0:
         raise MeasurementError(f"a smallest effect of {limit!r}", "a number above 0")
-    if effect < limit:
+    effect = estimate.value
+    if effect < limit or estimate.details.get("net_high", limit) < limit:
         return ColumnVerdict(Verdict.STABLE, effect, limit, p_value)
-    verdict = Verdict.DRIFTED if p_value <= fdr else Verdict.UNSETTLED
-    return ColumnVerdict(verdict, effect, limit, p_value)
+    large = estimate.details.get("net", effect) >= limit
+    return ColumnVerdict(Verdict.DRIFTED if large and p_value <= fdr else Verdict.UNSETTLED, effect, limit, p_value)

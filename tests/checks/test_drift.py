@@ -201,7 +201,9 @@ def test_drift_of_scores(train, recent, make_study, ledger):
     recent = recent.assign(score=recent.score**2)
     measured = Drift(make_study(recent, train=train, **DRIFT)).prediction(confidence=0.9)
     assert float(measured) == pytest.approx(ks_2samp(train.score, recent.score).statistic, abs=1e-9)
-    assert ledger[-1].section == {"drift": {"prediction": float(measured)}}
+    section = ledger[-1].section["drift"]
+    assert section["prediction"] == float(measured)
+    assert sum(section["prediction_histogram"]["current"]) == len(recent)
     assert (measured.id, measured.interval, measured.confidence) == ("drift.prediction", "dkw", 0.9)
     assert ledger[-1].method == "ks"
 
