@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pytest_leanml.cautions import cautions
 from pytest_leanml.decision import Reason, WaivedReason
 from pytest_leanml.errors import ExitStatus
 from pytest_leanml.evidence.ledger import MAIN
@@ -16,7 +17,7 @@ from pytest_leanml.policy.verdicts import judge_answers
 from pytest_leanml.vocabulary import Outcome, Severity, Verdict, covers, is_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pytest_leanml.evidence.document import Evidence
     from pytest_leanml.evidence.ledger import Ledger, ProcessLedger
@@ -150,8 +151,7 @@ def judge(  # noqa: PLR0913 - one argument for each thing that is judged
     verdict = Verdict.DENY if reasons else Verdict.ALLOW
     status = _status(verdict, child, ledger, undecided=bool(undecided) or policy.undecided)
     warnings = (
-        *(_warning(each) for each in excused if each.excused == "severity"),
-        *_toothless(evidence.checks),
+        *cautions(evidence.checks),
         *policy.warnings,
         *(each for each in used if each.severity is Severity.WARNING),
     )
@@ -365,21 +365,6 @@ def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Re
                 "G10.changed",
                 f"{name} changed while the tests ran: {before.get(name, 'absent')} became {after.get(name, 'absent')}",
             )
-
-
-def _toothless(checks: Sequence[CheckSummary]) -> Iterator[Reason]:
-    """A gate that can deny for no missed limit looks like one whose limits all hold."""
-    if checks and all(each.info.severity == Severity.WARNING for each in checks):
-        message = (
-            "every check is of severity warning, so that no missed limit denies; next: leave `severity: error` to those "
-            "that must hold"
-        )
-        yield Reason("G1.warnings_only", message, Severity.WARNING)
-
-
-def _warning(summary: CheckSummary) -> Reason:
-    message = summary.problem or "missed a limit"
-    return Reason("G1.warning", message, Severity.WARNING, check=summary.info.id)
 
 
 def _waived(excused: Iterable[CheckSummary], manifest: Manifest) -> Iterator[WaivedReason]:

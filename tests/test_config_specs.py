@@ -164,6 +164,15 @@ def test_every_kind(load):
     assert "fairness.group_size" not in thresholds(load(text), "production")
 
 
+def test_the_checks_that_test_columns_share_the_false_discovery_rate(load):
+    drift = load(HEAD + "checks: {drift: {share: {max: 0.1}, prediction: {max: 0.1}, fdr: 0.06}}\n").checks.drift
+    assert (drift.tested, drift.settings()["fdr"]) == (1, 0.06)
+    assert load(HEAD).checks.drift.tested == 1
+    by_slice = load(HEAD + "checks: {drift: {share: {max: 0.1, slices: [day, night]}, fdr: 0.06}}\n").checks.drift
+    assert by_slice.tested == 3
+    assert by_slice.settings()["fdr"] == pytest.approx(0.02)
+
+
 def test_not_worse_by_nothing_is_zero(load):
     text = HEAD + "data: {target: y}\nchecks: {comparison: {mae: {not_worse_by: 0}}}\n"
     assert str(check_specs(load(text))[0].limit.min) == "0.0"

@@ -297,6 +297,7 @@ class Drift:
         by = {name: Part(each.value, each.n, each.low, each.high) for name, each in estimates.items()}
         estimate = Estimate(value, rows, value, most, "drifted to drifted or unsettled", by=by)
         details = {"reference": "train", "current": self.current, "columns": len(columns), "drifted": len(drifted)}
+        details |= {"tests": len(columns), "fdr": self.plan.fdr}
         details |= {"unsettled": listed(unsettled)} if unsettled else {}
         method = f"{self.plan.method}, Benjamini-Hochberg at {self.plan.fdr:g}"
         more = {"details": details, "confidence": None, "method": method}

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_leanml.checks.measurement import holds
-from pytest_leanml.checks.wording import failing_row, groups, numeral
+from pytest_leanml.checks.wording import failing_row, groups
 from pytest_leanml.errors import InconclusiveError, MeasurementError
-from pytest_leanml.stats.estimate import Estimate
-from pytest_leanml.stats.settle import rows_to_settle
+from pytest_leanml.evidence.doubts import advice, straddles
+from pytest_leanml.evidence.records import holds, numeral
 from pytest_leanml.vocabulary import Judge
 
 if TYPE_CHECKING:
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
     from pytest_leanml.checks.measurement import Measurement
     from pytest_leanml.config import Limit
-    from pytest_leanml.evidence.records import MeasurementRecord
 
 COMPARATORS: Mapping[str, str] = {"min": ">=", "above": ">", "max": "<=", "below": "<"}
 
@@ -82,26 +80,10 @@ def _compare(measured: float, name: str, bound: float) -> bool:
 
 
 def _doubt(measurement: Measurement, name: str, bound: float) -> InconclusiveError:
-    record = measurement.record
-    low, high, value = float(measurement.low), float(measurement.high), float(measurement)
-    level = "" if record.confidence is None else f"{record.confidence:.4g} "
-    doubt = (
-        f"{record.id} is {numeral(value, bound)}, and its {level}interval [{numeral(low, bound)}, "
-        f"{numeral(high, bound)}] ({record.interval}, {record.n} rows) lies across the limit {COMPARATORS[name]} "
-        f"{bound:g}: not proven"
-    )
+    record, comparator = measurement.record, COMPARATORS[name]
+    doubt = f"{record.id} is {numeral(record.value, bound)}, and {straddles(record, comparator, bound)}: not proven"
     return InconclusiveError(
         "\n  ".join([doubt, *groups(record), *failing_row(record)]),
-        f"an interval wholly {COMPARATORS[name]} {bound:g}",
-        _advice(record, low, high, bound, holding=holds(value, COMPARATORS[name], bound)),
+        f"an interval wholly {comparator} {bound:g}",
+        advice(record, comparator, bound),
     )
-
-
-def _advice(record: MeasurementRecord, low: float, high: float, bound: float, *, holding: bool) -> str:
-    if "unsettled" in record.details:
-        return f"compare more rows, to exclude chance in {record.details['unsettled']}"
-    rows = rows_to_settle(Estimate(record.value, record.n or 0, low, high), bound)
-    if rows is None:
-        return "no number of rows settles a value on the limit itself; move the limit, or judge by `point`"
-    verdict = "hold" if holding else "miss"
-    return f"about {rows} rows would settle it (to {verdict} the limit, if the value stays {numeral(record.value)})"

@@ -6,7 +6,6 @@ To look at the number without stating a limit, take ``float(measurement)``.
 
 from __future__ import annotations
 
-import operator
 import sys
 from abc import abstractmethod
 from collections.abc import Callable
@@ -18,30 +17,16 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from pytest_leanml.checks.wording import explain
 from pytest_leanml.errors import MeasurementError
-from pytest_leanml.evidence.records import Comparison, MeasurementRecord
+from pytest_leanml.evidence.records import Comparison, MeasurementRecord, holds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Sink = Callable[[MeasurementRecord], None]
 
-_HOLDS: Mapping[str, Callable[[float, float], bool]] = {
-    ">=": operator.ge,
-    "<=": operator.le,
-    ">": operator.gt,
-    "<": operator.lt,
-    "==": operator.eq,
-    "!=": operator.ne,
-}
-
 
 def discard(_record: MeasurementRecord) -> None:
     """Keep nothing: the sink of a measurement that came from a pickle."""
-
-
-def holds(value: float, comparator: str, threshold: float) -> bool:
-    """Tell whether ``value comparator threshold`` holds, for one of the six comparators."""
-    return _HOLDS[comparator](float(value), float(threshold))
 
 
 class _Compared(float):

@@ -64,7 +64,7 @@ class StudySettings:
         drift_columns: columns that drift compares; None for all.
         drift_method: auto, or one of the methods of ``stats.drift.DriftMethod``.
         drift_effect: method -> smallest effect that counts as drift.
-        drift_fdr: false discovery rate over the columns.
+        drift_fdr: false discovery rate over the columns of one check: its share of that of the gate.
         first_release: the model may have no champion.
         training_date: RFC 3339 time of the candidate's training, None when not known.
         evaluated_at: RFC 3339 time of this run; the only clock of the checks.

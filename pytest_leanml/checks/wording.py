@@ -4,30 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_leanml.evidence.doubts import advice, settled
+from pytest_leanml.evidence.records import numeral
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pytest_leanml.evidence.records import Comparison, MeasurementRecord
 
 _MOST_GROUPS = 6
-_FEWEST, _MOST = 4, 17
-
-
-def numeral(value: float, *others: float) -> str:
-    """Write ``value`` with four significant digits, or with as many as keep it apart from each of ``others``.
-
-    0.84996 against a limit of 0.85 must not read 0.85.
-    """
-    whole = len(str(int(abs(value)))) if abs(value) < 10**_MOST else 0
-    digits = max(_FEWEST, whole)
-    while digits < _MOST and any(other != value and f"{other:.{digits}g}" == f"{value:.{digits}g}" for other in others):
-        digits += 1
-    return f"{value:.{digits}g}"
 
 
 def explain(record: MeasurementRecord) -> list[str]:
     """Say limits held and missed, interval, rows and the groups that differ; one line each."""
-    return [*_limits(record), *_interval(record), *groups(record), *failing_row(record)]
+    return [*_limits(record), *_interval(record), *_doubts(record), *groups(record), *failing_row(record)]
 
 
 def failing_row(record: MeasurementRecord) -> Iterator[str]:
@@ -65,6 +55,14 @@ def _interval(record: MeasurementRecord) -> Iterator[str]:
     level = f" at confidence {record.confidence:.4g}" if record.confidence is not None else ""
     method = f" ({record.interval})" if record.interval else ""
     yield f"interval [{low}, {high}]{level}{method}" + (f", {rows}" if rows else "")
+
+
+def _doubts(record: MeasurementRecord) -> Iterator[str]:
+    """Say of each limit that was held against the value whether chance may have decided it."""
+    for each in dict.fromkeys(record.comparisons):
+        if each.side == "value" and settled(record, each.comparator, each.threshold) is False:
+            todo = advice(record, each.comparator, each.threshold)
+            yield f"the interval lies across the limit {each.comparator} {each.threshold:g}: {todo}"
 
 
 def groups(record: MeasurementRecord) -> Iterator[str]:

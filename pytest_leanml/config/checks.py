@@ -187,8 +187,19 @@ class Drift(Limits):
         return value
 
     def settings(self) -> dict[str, Any]:
-        """Return what both measurements of drift need; ``columns`` None stands for all."""
-        return {"columns": self.columns, "method": self.method, "effect": self.effect.model_dump(), "fdr": self.fdr}
+        """Return what the measurements of drift need; ``columns`` None stands for all.
+
+        ``fdr`` is each check's share of the false discovery rate, which all checks of the gate that test columns have
+        between them.
+        """
+        share = self.fdr / self.tested
+        return {"columns": self.columns, "method": self.method, "effect": self.effect.model_dump(), "fdr": share}
+
+    @property
+    def tested(self) -> int:
+        """How many checks test columns: ``share``, and beside all rows in each of its slices."""
+        slices = self.share.slices if self.share is not None else None
+        return 1 + len(slices or ())
 
 
 class Comparison(Limits):

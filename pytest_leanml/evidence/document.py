@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_leanml.config.metrics import BIAS, FAIRNESS
+from pytest_leanml.evidence.doubts import rows_needed, settled
 from pytest_leanml.evidence.outcomes import CheckSummary, latest, summarise
 from pytest_leanml.vocabulary import Outcome, Severity
 
@@ -209,6 +210,7 @@ def _data(ledger: Ledger, conflicts: list[str]) -> dict[str, Any]:
 class _Held:
     """One comparison, with the check that made it."""
 
+    record: MeasurementRecord
     comparison: Comparison
     check: CheckInfo
 
@@ -218,7 +220,7 @@ def _held(checks: Iterable[CheckSummary]) -> dict[str, list[_Held]]:
     held: dict[str, list[_Held]] = {}
     for summary in checks:
         for record in summary.measurements:
-            held.setdefault(record.id, []).extend(_Held(each, summary.info) for each in record.comparisons)
+            held.setdefault(record.id, []).extend(_Held(record, each, summary.info) for each in record.comparisons)
     return held
 
 
@@ -252,20 +254,26 @@ def _comparisons(held: list[_Held]) -> dict[str, Any]:
         return {}
     counted = [each for each in held if each.check.severity != Severity.WARNING] or held
     shown = next((each for each in counted if not each.comparison.passed), counted[-1])
-    document = {**_compared(shown.comparison), "check": shown.check.id}
+    document = _compared(shown)
     if len(held) > 1:
-        document["comparisons"] = [{**_compared(each.comparison), "check": each.check.id} for each in held]
+        document["comparisons"] = [_compared(each) for each in held]
     return document
 
 
-def _compared(comparison: Comparison) -> dict[str, Any]:
-    side = {} if comparison.side == "value" else {"side": comparison.side}
-    return {
+def _compared(held: _Held) -> dict[str, Any]:
+    comparison, record = held.comparison, held.record
+    sure = settled(record, comparison.comparator, comparison.threshold)
+    rows = rows_needed(record, comparison.threshold) if sure is False else None
+    shown = {
         "comparator": comparison.comparator,
         "threshold": comparison.threshold,
         "passed": comparison.passed,
-        **side,
+        "side": None if comparison.side == "value" else comparison.side,
+        "settled": sure,
+        "rowsToSettle": rows,
+        "check": held.check.id,
     }
+    return {name: value for name, value in shown.items() if value is not None}
 
 
 def _check(summary: CheckSummary) -> dict[str, Any]:

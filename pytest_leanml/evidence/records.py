@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+_HOLDS: Mapping[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+_FEWEST, _MOST = 4, 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +84,20 @@ class MeasurementRecord:
         """Read what ``plain`` wrote."""
         comparisons = tuple(Comparison(**each) for each in plain["comparisons"])
         return cls(**{**plain, "comparisons": comparisons})
+
+
+def holds(value: float, comparator: str, threshold: float) -> bool:
+    """Tell whether ``value comparator threshold`` holds, for one of the six comparators."""
+    return _HOLDS[comparator](float(value), float(threshold))
+
+
+def numeral(value: float, *others: float) -> str:
+    """Write ``value`` with four significant digits, or with as many as keep it apart from each of ``others``.
+
+    0.84996 against a limit of 0.85 must not read 0.85.
+    """
+    whole = len(str(int(abs(value)))) if abs(value) < 10**_MOST else 0
+    digits = max(_FEWEST, whole)
+    while digits < _MOST and any(other != value and f"{other:.{digits}g}" == f"{value:.{digits}g}" for other in others):
+        digits += 1
+    return f"{value:.{digits}g}"

@@ -145,6 +145,8 @@ class Compared(_Open):
     comparator: Literal[">=", "<=", ">", "<", "==", "!="]
     threshold: Finite
     passed: Flag
+    settled: Flag | None = None
+    rowsToSettle: Count | None = None  # noqa: N815 - as sampleSize
 
 
 class Measurement(_Open):
@@ -162,6 +164,8 @@ class Measurement(_Open):
     comparator: Literal[">=", "<=", ">", "<", "==", "!="] | None = None
     threshold: Finite | None = None
     passed: Flag | None = None
+    settled: Flag | None = None
+    rowsToSettle: Count | None = None  # noqa: N815 - as sampleSize
     comparisons: list[Compared] | None = None
     check: Text | None = None
 

@@ -32,6 +32,9 @@ def _sections(decision: Decision, document: Mapping[str, Any], outcome: str) -> 
     yield "## Run"
     yield ""
     yield f"- {markdown_text(words.counts(document))}"
+    tested = words.multiplicity(document)
+    if tested:
+        yield f"- {tested}"
     yield f"- {markdown_text(words.champion(decision))}"
     yield f"- run `{decision.run_id}`, decided at {decision.decided_at}"
     if decision.engine:

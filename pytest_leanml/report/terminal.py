@@ -96,6 +96,9 @@ class Screen:
         for waived in decision.waived:
             text = f"waived {waived.rule} until {waived.expires} by {waived.owner}: {waived.reason}"
             self._line(f"  ~ {one_line(text)}", yellow=True)
+        tested = words.multiplicity(document)
+        if tested:
+            self._line(tested)
         self._line(f"{words.counts(document)}; {one_line(words.champion(decision))}; status {status}")
         self._files(files)
 

@@ -151,3 +151,15 @@ def counts(document: Mapping[str, Any]) -> str:
         tally[outcome_of(check)] = tally.get(outcome_of(check), 0) + 1
     named = ", ".join(f"{count} {name}" for name, count in sorted(tally.items()))
     return f"{len(document.get('checks', []))} checks: {named}" if tally else "no checks"
+
+
+def multiplicity(document: Mapping[str, Any]) -> str:
+    """Say over how many tests the false discovery rate was held; "" where nothing was tested."""
+    details = [record.get("details", {}) for record in document.get("measurements", {}).values()]
+    tested = [each for each in details if all(isinstance(each.get(name), int | float) for name in ("tests", "fdr"))]
+    if not tested:
+        return ""
+    tests, rate = int(sum(each["tests"] for each in tested)), number(sum(each["fdr"] for each in tested))
+    checks = "1 check" if len(tested) == 1 else f"{len(tested)} checks"
+    shared = "" if len(tested) == 1 else " shared"
+    return f"{tests} test{'' if tests == 1 else 's'} over {checks}, false discovery rate {rate}{shared}"

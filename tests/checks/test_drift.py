@@ -38,7 +38,14 @@ def test_the_share_of_drifted_columns(train, recent, make_study, ledger):
     assert float(measured) == pytest.approx(2 / 7)
     assert ledger[-1].section["drift"]["share"] == float(measured)
     assert (float(measured.low), float(measured.high)) == (float(measured), float(measured))
-    assert measured.details == {"reference": "train", "current": "evaluation", "columns": 7, "drifted": 2}
+    assert measured.details == {
+        "reference": "train",
+        "current": "evaluation",
+        "columns": 7,
+        "drifted": 2,
+        "tests": 7,
+        "fdr": 0.05,
+    }
     assert measured.n == 2700
     assert measured.confidence is None
 

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_leanml.checks.limits import COMPARATORS, LimitMissedError, hold
-from pytest_leanml.checks.measurement import Measurement, discard, holds
+from pytest_leanml.checks.measurement import Measurement, discard
 from pytest_leanml.config import Limit
 from pytest_leanml.errors import InconclusiveError, MeasurementError
-from pytest_leanml.evidence.records import MeasurementRecord
+from pytest_leanml.evidence.records import MeasurementRecord, holds
 from pytest_leanml.vocabulary import Judge
 
 
@@ -70,6 +70,8 @@ def test_a_miss_says_value_limit_interval_rows_and_groups(measure):
     assert str(missed.value) == (
         "quality.accuracy is 0.83; limit >= 0.85: missed\n"
         "  interval [0.8, 0.86] at confidence 0.95 (wilson), 600 rows\n"
+        "  the interval lies across the limit >= 0.85: about 1350 rows would settle it (to miss the limit, if the value "
+        "stays 0.83)\n"
         "  by group: JFK 0.7 (n 8)"
     )
     assert isinstance(missed.value, AssertionError)
@@ -94,6 +96,17 @@ def test_a_doubt_on_the_wrong_side_would_settle_as_a_miss(measure):
 def test_on_the_limit_itself_no_rows_help(measure):
     with pytest.raises(InconclusiveError, match="no number of rows"):
         hold(measure(), bound(above=0.83))
+
+
+def test_a_miss_that_is_certain_asks_for_no_more_rows(measure):
+    with pytest.raises(LimitMissedError) as missed:
+        hold(measure(), Limit(min=0.87))
+    assert "settle" not in str(missed.value)
+
+
+def test_a_doubt_without_rows_says_what_is_lacking(measure):
+    with pytest.raises(InconclusiveError, match="record with `n=`"):
+        hold(measure(n=None), bound(min=0.82))
 
 
 def test_what_is_unsettled_needs_rows_not_a_level(measure):

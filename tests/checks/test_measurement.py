@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_leanml.checks.measurement import Bound, Measurement, discard, finite, holds
+from pytest_leanml.checks.measurement import Bound, Measurement, discard, finite
 from pytest_leanml.errors import MeasurementError
-from pytest_leanml.evidence.records import Comparison, MeasurementRecord
+from pytest_leanml.evidence.records import Comparison, MeasurementRecord, holds
 
 
 def plain(value, **more):
@@ -253,12 +253,16 @@ def test_what_it_knows_and_shows(measure):
     assert repr(plain(1.0)) == "<a.b = 1.0>"
 
 
+ACROSS = "the interval lies across the limit >= 0.85: about 1350 rows would settle it (to miss the limit, if the value stays 0.83)"
+
+
 def test_explains_value_limit_interval_rows_and_groups(measure):
     measured = measure(by={"EWR": {"value": 0.9, "n": 5}, "JFK": {"value": 0.7, "n": 8}})
     assert not measured >= 0.85
     assert measured.explain() == [
         "quality.accuracy is 0.83; limit >= 0.85: missed",
         "interval [0.8, 0.86] at confidence 0.95 (wilson), 600 rows",
+        ACROSS,
         "by group: JFK 0.7 (n 8), EWR 0.9 (n 5)",
     ]
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_leanml.checks.wording import explain, numeral
-from pytest_leanml.evidence.records import Comparison, MeasurementRecord
+from pytest_leanml.checks.wording import explain
+from pytest_leanml.evidence.records import Comparison, MeasurementRecord, numeral
 
 
 @pytest.mark.parametrize(

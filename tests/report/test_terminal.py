@@ -14,6 +14,7 @@ from pytest_leanml.decision import Decision, Reason, WaivedReason
 from pytest_leanml.errors import ConfigError, UndecidedError
 from pytest_leanml.judge import Manifest
 from pytest_leanml.report import words
+from pytest_leanml.report.markdown import markdown
 from pytest_leanml.report.terminal import Screen
 from pytest_leanml.vocabulary import Mode, Severity, Verdict
 
@@ -91,6 +92,32 @@ def test_the_verdict_comes_first_and_the_files_last(screen, capsys, tmp_path):
     assert "shadow rules that would deny:" in text
     assert "champion 1; status 20" in text
     assert shown[-1] == f"files in {tmp_path}: decision.json, report.md"
+
+
+def measuring(*details):
+    return {"measurements": {f"drift.share[{index}]": {"details": each} for index, each in enumerate(details)}}
+
+
+@pytest.mark.parametrize(
+    ("details", "expected"),
+    [
+        ([], ""),
+        ([{"columns": 12}, {"fdr": 0.05}, {"tests": 3}, {"tests": "3", "fdr": None}], ""),
+        ([{"tests": 1, "fdr": 0.05}], "1 test over 1 check, false discovery rate 0.05"),
+        (
+            [{"tests": 6, "fdr": 0.025}, {"tests": 6.0, "fdr": 0.025}],
+            "12 tests over 2 checks, false discovery rate 0.05 shared",
+        ),
+        ([{"tests": 5, "fdr": 0.05 / 3}] * 3, "15 tests over 3 checks, false discovery rate 0.05 shared"),
+    ],
+)
+def test_over_how_many_tests_the_rate_was_held(screen, capsys, details, expected):
+    document = {**measuring(*details), "checks": []}
+    assert words.multiplicity(document) == expected
+    shown = {name: {"metric": "share", "value": 0.0, **each} for name, each in document["measurements"].items()}
+    screen.verdict(DENIED, {**document, "measurements": shown}, [], promoted=False, status=20)
+    assert (expected in _shown(capsys).splitlines()) is bool(expected)
+    assert (f"- {expected}" in markdown(DENIED, {**document, "measurements": shown}).splitlines()) is bool(expected)
 
 
 def test_a_dry_run_says_so(screen, capsys):
