@@ -129,8 +129,8 @@ def find_rules(  # noqa: PLR0913 - what a rule can depend on
         "thresholds": _thresholds(config, environment),
         "waived": dict(waivers.live),
         "environment": environment or "",
-        "judge": {spec.base: str(spec.limit.judge) for spec in specs},
-        "severity": {spec.base: str(spec.limit.severity) for spec in specs},
+        "judge": {spec.limited: str(spec.limit.judge) for spec in specs},
+        "severity": {spec.limited: str(spec.limit.severity) for spec in specs},
         "first_release": bool(config is not None and config.model is not None and config.model.first_release),
         "subject_digest": subject_digest,
     }

@@ -1,8 +1,8 @@
 # METADATA
 # title: Data quality
 # description: >-
-#   The data has the schema it should have and the rows it should have: what was declared was measured, counts are
-#   counts, and no source of data is empty or without a digest.
+#   The data has the schema, the rows and the values it should have: what was declared was measured, on some rows, counts
+#   are counts, shares are shares, and no source of data is empty or without a digest.
 # scope: package
 # entrypoint: true
 # related_resources:
@@ -44,10 +44,31 @@ problems contains {"id": "data_quality", "check": "", "kind": "absent", "path": 
 
 problems contains {"id": id, "check": "", "kind": "absent", "path": path_of(id), "msg": msg} if {
 	some id, fact in facts
-	bares[id] in {"data_quality.schema", "data_quality.rows"}
+	bares[id] in counts
 	not whole(fact)
 	msg := sprintf("%s is a count, and not a whole number", [id])
 }
+
+# Of no rows nothing is wrong, and nothing is known.
+problems contains {"id": id, "check": "", "kind": "absent", "path": path_of(id), "msg": msg} if {
+	some id, fact in facts
+	bares[id] != "data_quality.rows"
+	not rests(fact)
+	msg := sprintf("%s rests on no rows", [id])
+}
+
+rests(fact) if object.get(fact, "sampleSize", null) == null
+
+rests(fact) if {
+	is_number(fact.sampleSize)
+	fact.sampleSize > 0
+}
+
+# Of failing values, rows, columns, differences or expectations.
+counts := {sprintf("data_quality.%s", [name]) | some name in {
+	"schema", "rows", "not_null", "unique", "between", "in_set", "matches", "references", "duplicates",
+	"schema_drift", "constant_columns", "near_constant_columns", "suite",
+}}
 
 hollow := {name | some name, _ in sources} - filled
 
@@ -87,7 +108,9 @@ declared contains id if {
 	startswith(id, "data_quality.")
 }
 
-range(_) := [0, 1e300]
+range(id) := [0, 1] if endswith(bares[id], "_share")
+
+else := [0, 1e300]
 
 root := "measurements"
 

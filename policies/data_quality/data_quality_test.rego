@@ -91,6 +91,67 @@ test_a_share_may_be_no_whole_number if {
 	verdict(document, setting("/thresholds/data_quality.missing", {"max": 0.1})) == passes
 }
 
+rule_names := {
+	"not_null", "unique", "between", "in_set", "matches", "references", "duplicates",
+	"schema_drift", "constant_columns", "near_constant_columns", "suite",
+}
+
+with_rule(name, value) := given(sprintf("/measurements/data_quality.%s", [name]), {"value": value, "sampleSize": 1000})
+
+limited(name, bounds) := setting(sprintf("/thresholds/data_quality.%s", [name]), bounds)
+
+test_each_rule_has_a_reader if {
+	every name in rule_names {
+		id := sprintf("data_quality.data_quality.%s", [name])
+		verdict(with_rule(name, 0), limited(name, {"max": 0})) == passes
+		verdict(with_rule(name, 1), limited(name, {"max": 0})) == denies({id})
+		verdict(with_rule(name, 0), settings) == denies({id})
+		every value in [0.5, -1, null, "0", true] {
+			verdict(with_rule(name, value), limited(name, {"max": 9})) == denies({id})
+		}
+	}
+}
+
+test_a_limit_of_one_rule_is_of_that_rule_alone if {
+	both := json.patch(with_rule("between[age]", 0), [{
+		"op": "add", "path": "/measurements/data_quality.between[delay]",
+		"value": {"value": 5},
+	}])
+	leanml := object.union(settings, {"thresholds": object.union(settings.thresholds, {
+		"data_quality.between[age]": {"max": 0},
+		"data_quality.between[delay]": {"max": 5},
+	})})
+	verdict(both, leanml) == passes
+	stricter := json.patch(leanml, [{"op": "add", "path": "/thresholds/data_quality.between[delay]", "value": {"max": 4}}])
+	verdict(both, stricter) == denies({"data_quality.data_quality.between[delay]"})
+	verdict(both, object.union(stricter, {"severity": {"data_quality.between[delay]": "warning"}})) == warns({"data_quality.data_quality.between[delay]"})
+	unmeasured := json.patch(leanml, [{"op": "add", "path": "/thresholds/data_quality.between[x]", "value": {"max": 4}}])
+	verdict(both, unmeasured) == denies({"data_quality.data_quality.between[x]"})
+}
+
+test_a_share_lies_between_0_and_1 if {
+	id := "data_quality.data_quality.not_null_share"
+	verdict(with_rule("not_null_share", 0.05), limited("not_null_share", {"max": 0.1})) == passes
+	every value in [1.5, -0.1] {
+		verdict(with_rule("not_null_share", value), limited("not_null_share", {"max": 2})) == denies({id})
+	}
+}
+
+test_hours_are_not_negative if {
+	verdict(with_rule("freshness_hours", 23.5), limited("freshness_hours", {"max": 24})) == passes
+	verdict(with_rule("freshness_hours", -1), limited("freshness_hours", {"max": 24})) == denies({"data_quality.data_quality.freshness_hours"})
+}
+
+test_nothing_is_known_of_no_rows if {
+	every odd in [0, -1, "5", [], {}, true] {
+		document := given("/measurements/data_quality.schema/sampleSize", odd)
+		verdict(document, settings) == denies({schema_rule})
+		verdict(document, object.union(settings, {"waived": {schema_rule: {"reason": "known"}}})) == denies({schema_rule})
+	}
+	verdict(given("/measurements/data_quality.schema/sampleSize", 1), settings) == passes
+	verdict(given("/measurements/data_quality.rows/sampleSize", 0), settings) == passes
+}
+
 test_each_part_counts if {
 	document := given("/measurements/data_quality.schema[train]", {"value": 2})
 	verdict(document, settings) == denies({"data_quality.data_quality.schema[train]"})

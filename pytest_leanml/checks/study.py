@@ -56,6 +56,7 @@ class StudySettings:
         time: column of times.
         slices: name -> filter.
         schema: pandera schema, ``module:Class`` or a path to YAML.
+        data_rules: metric and params of each rule of data quality, so that a table is asked once for all of them.
         min_group: rows below which a group is inconclusive.
         task: auto, binary, multiclass or regression.
         positive: the positive label, or auto.
@@ -78,6 +79,7 @@ class StudySettings:
     time: str | None = None
     slices: Mapping[str, Any] = field(default_factory=dict)
     schema: str | None = None
+    data_rules: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     min_group: int = 30
     task: str = "auto"
     positive: Any = "auto"
@@ -118,6 +120,7 @@ class StudySettings:
             time=data.time,
             slices=data.slices,
             schema=data.schema_,
+            data_rules=tuple(config.checks.data_quality.rules()),
             min_group=data.min_group,
             task=model.task if model else "auto",
             positive=model.positive if model else "auto",

@@ -7,14 +7,8 @@ from pytest_leanml.config.limits import Limit
 from pytest_leanml.config.load import load_config
 from pytest_leanml.config.models import Config, Environment, Model, Streak
 from pytest_leanml.config.schema import config_schema
-from pytest_leanml.config.specs import (
-    CheckSpec,
-    candidate_uri,
-    champion_uri,
-    check_specs,
-    environment_of,
-    thresholds,
-)
+from pytest_leanml.config.specs import CheckSpec, check_specs, environment_of, thresholds
+from pytest_leanml.config.uris import candidate_uri, champion_uri
 
 __all__ = [
     "CheckSpec",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from pytest_leanml.config.fields import Columns, Number, Section, fault
 from pytest_leanml.config.limits import (
@@ -49,9 +49,10 @@ class Limits(Told):
     def _says_something(cls, value: Any, info: ValidationInfo) -> Any:
         metric = cls.metric_of(str(info.field_name))
         facts = BY_KIND.get(cls.kind, {}).get(metric)
-        problem = limit_problem(metric, facts, value.bounds()) if facts and isinstance(value, Bounds) else None
-        if problem:
-            raise fault(*problem)
+        for each in value if isinstance(value, tuple) else (value,):
+            problem = limit_problem(metric, facts, each.bounds()) if facts and isinstance(each, Bounds) else None
+            if problem:
+                raise fault(*problem)
         return value
 
     @classmethod
@@ -60,27 +61,62 @@ class Limits(Told):
         return cls.model_fields[name].alias or name
 
     def limits(self) -> Iterator[tuple[str, Any]]:
-        """Yield (metric, limit) of what is declared, in the order of the fields."""
+        """Yield (metric, limit) of what is declared, in the order of the fields; a list of limits is a tuple."""
         for name in type(self).model_fields:
             value = getattr(self, name)
-            if isinstance(value, LimitSection | ComparisonSection):
+            several = isinstance(value, tuple) and all(isinstance(each, LimitSection) for each in value)
+            if isinstance(value, LimitSection | ComparisonSection) or several:
                 yield self.metric_of(name), value
 
 
+# One limit, or several with settings of their own.
+Rules = Annotated[
+    Annotated[LimitSection, Tag("[one]")] | Annotated[tuple[LimitSection, ...], Field(min_length=1), Tag("[several]")],
+    Discriminator(lambda value: "[several]" if isinstance(value, list | tuple) else "[one]"),
+]
+NO_FAILURE = ("schema", "not_null", "schema_drift", "duplicates", "constant_columns")
+
+
 class DataQuality(Limits):
-    """Rows and schema of the data; ``schema: true`` allows no failure."""
+    """What the data must be; ``true`` for schema, not_null, schema_drift, duplicates, constant_columns allows none."""
 
     kind: ClassVar[str] = "data_quality"
-    schema_: LimitSection | None = Field(default=None, alias="schema")
-    rows: LimitSection | None = None
+    schema_: Rules | None = Field(default=None, alias="schema")
+    rows: Rules | None = None
+    not_null: Rules | None = None
+    not_null_share: Rules | None = None
+    unique: Rules | None = None
+    unique_share: Rules | None = None
+    between: Rules | None = None
+    between_share: Rules | None = None
+    in_set: Rules | None = None
+    in_set_share: Rules | None = None
+    matches: Rules | None = None
+    matches_share: Rules | None = None
+    references: Rules | None = None
+    references_share: Rules | None = None
+    freshness_hours: Rules | None = None
+    schema_drift: Rules | None = None
+    duplicates: Rules | None = None
+    duplicates_share: Rules | None = None
+    constant_columns: Rules | None = None
+    near_constant_columns: Rules | None = None
+    suite: Rules | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _short(cls, value: Any) -> Any:
-        if not isinstance(value, dict) or not isinstance(value.get("schema"), bool):
+        if not isinstance(value, dict):
             return value
-        others = {name: each for name, each in value.items() if name != "schema"}
-        return {"schema": {"max": 0}, **others} if value["schema"] else others
+        told = {name for name in NO_FAILURE if isinstance(value.get(name), bool)}
+        kept = {name: each for name, each in value.items() if name not in told}
+        return {**{name: {"max": 0} for name in NO_FAILURE if name in told and value[name]}, **kept}
+
+    def rules(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield metric and settings of each rule."""
+        for metric, section in self.limits():
+            for each in section if isinstance(section, tuple) else (section,):
+                yield metric, each.params
 
 
 class Quality(Limits):

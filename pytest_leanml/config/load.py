@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from pytest_leanml.strict_yaml import Route, YamlDocument
 
+# What pydantic puts into the way to a fault, and leanml.yaml does not have.
+_NO_KEYS = ("[key]", "[one]", "[several]")
 _EXPECTED = {
     "string_type": "text",
     "string_too_short": "text that is not empty",
@@ -90,7 +92,7 @@ def _told(error: ValidationError, document: YamlDocument, file: Path) -> ConfigE
 
 
 def _route(fault: ErrorDetails) -> Route:
-    return tuple(part for part in fault["loc"] if part != "[key]")
+    return tuple(part for part in fault["loc"] if part not in _NO_KEYS)
 
 
 def _dotted(fault: ErrorDetails) -> str:

@@ -235,9 +235,40 @@ SERVING = {
     ),
     "signature": _AMOUNT,
 }
+_DATA = {"data": Param.TEXT, "name": Param.TEXT}
+_OF_COLUMNS = {**_DATA, **_COLUMNS}
+_BY_COLUMN = {**_DATA, "columns": Param.MAPPING}
+# Rules that count failing values, and with ``_share`` behind the name give the largest share of a column.
+COUNTED_RULES: Mapping[str, Mapping[str, Param]] = {
+    "not_null": _OF_COLUMNS,
+    "unique": {**_OF_COLUMNS, "key": Param.TEXTS},
+    "between": _BY_COLUMN,
+    "in_set": _BY_COLUMN,
+    "matches": _BY_COLUMN,
+    "references": _BY_COLUMN,
+    "duplicates": _OF_COLUMNS,
+}
+
+
+def _counted(params: Mapping[str, Param], high: float) -> MetricFacts:
+    needs = ("columns",) if params is _BY_COLUMN else ()
+    return MetricFacts(0, high, higher_is_better=False, params=params, needs=needs)
+
+
+def _amount(**params: Param) -> MetricFacts:
+    return MetricFacts(0, math.inf, higher_is_better=False, params={**_DATA, **params})
+
+
 DATA_QUALITY = {
-    "schema": MetricFacts(0, math.inf, higher_is_better=False),
-    "rows": MetricFacts(0, math.inf, higher_is_better=None),
+    "schema": _amount(schema=Param.TEXT),
+    "rows": MetricFacts(0, math.inf, higher_is_better=None, params=_DATA),
+    **{name: _counted(params, math.inf) for name, params in COUNTED_RULES.items()},
+    **{f"{name}_share": _counted(params, 1) for name, params in COUNTED_RULES.items()},
+    "freshness_hours": _amount(column=Param.TEXT),
+    "schema_drift": _amount(ignore=Param.TEXTS, levels=Param.WHOLE),
+    "constant_columns": _amount(columns=Param.TEXTS),
+    "near_constant_columns": _amount(columns=Param.TEXTS, share=Param.NUMBER),
+    "suite": MetricFacts(0, math.inf, higher_is_better=False, params={**_DATA, "path": Param.TEXT}, needs=("path",)),
 }
 BY_KIND = {
     "data_quality": DATA_QUALITY,

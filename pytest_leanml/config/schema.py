@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_leanml.config.checks import NO_FAILURE
 from pytest_leanml.config.limits import BOUNDS, MARGINS, Judging
 from pytest_leanml.config.metrics import HELD
 from pytest_leanml.config.models import Config
@@ -40,7 +41,8 @@ def _add_short_forms(top: dict[str, Any], definitions: dict[str, Any]) -> None:
     data = definitions["Data"]["properties"]
     for name in ("train", "evaluation", "production"):
         data[name]["anyOf"].insert(0, _TEXT)
-    definitions["DataQuality"]["properties"]["schema"]["anyOf"].insert(0, {"type": "boolean"})
+    for name in NO_FAILURE:
+        definitions["DataQuality"]["properties"][name]["anyOf"].insert(0, {"type": "boolean"})
     for name in HELD:
         definitions["Lineage"]["properties"][name]["anyOf"].insert(0, {"type": "boolean"})
     definitions["Environment"]["required"] = []  # production has one by default
@@ -88,6 +90,7 @@ def _inside(node: dict[str, Any], part: str | int, schema: dict[str, Any]) -> li
 def _expanded(node: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, Any]]:
     if "$ref" in node:
         node = schema["$defs"][node["$ref"].rpartition("/")[2]]
-    if "anyOf" in node and "properties" not in node:
-        return [inner for each in node["anyOf"] for inner in _expanded(each, schema)]
-    return [node]
+    if "properties" in node or not {"anyOf", "oneOf"} & set(node):
+        return [node]
+    either = [*node.get("anyOf", ()), *node.get("oneOf", ())]
+    return [inner for each in either for inner in _expanded(each, schema)]

@@ -1,8 +1,7 @@
-"""What leanml.yaml asks for in one environment: checks, thresholds, policies, models."""
+"""What leanml.yaml asks for in one environment: checks, thresholds, policies."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,17 +18,18 @@ from pytest_leanml.config.limits import (
 )
 from pytest_leanml.config.load import nearest
 from pytest_leanml.config.metrics import BY_KIND, limit_problem, param_problem
+from pytest_leanml.config.rule_params import DEFAULT, part_of, rule_problem
 from pytest_leanml.vocabulary import Judge, encode_group, is_id, with_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pytest_leanml.config.checks import Limits
     from pytest_leanml.config.metrics import MetricFacts
     from pytest_leanml.config.models import Config, Environment
     from pytest_leanml.errors import ConfigError
     from pytest_leanml.strict_yaml import Route
 
-_URI = re.compile(r"(models|runs):/|[A-Za-z][A-Za-z0-9+.-]*://")
 _NEED_LABELS = ("quality", "comparison")
 _BY_SLICE = ("quality", "comparison", "drift")
 _COLUMN = "drift.column"
@@ -52,6 +52,7 @@ class CheckSpec:
             for all), method, effect and fdr; a comparison's relative; the call of a custom check, and of a metric by group
             its gap and what it is computed on.
         line: 1-based line of leanml.yaml.
+        apart: whether its limit is of its full id alone, and not of the bare id with all its parts.
     """
 
     kind: str
@@ -62,6 +63,7 @@ class CheckSpec:
     slice: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     line: int | None = None
+    apart: bool = False
 
     @property
     def base(self) -> str:
@@ -72,6 +74,11 @@ class CheckSpec:
     def id(self) -> str:
         """The id, such as ``quality.accuracy[night]``."""
         return with_part(self.base, self.part)
+
+    @property
+    def limited(self) -> str:
+        """The id that its limit has in ``data.leanml.thresholds``."""
+        return self.id if self.apart else self.base
 
 
 def check_specs(config: Config, environment: str | None = None) -> tuple[CheckSpec, ...]:
@@ -91,11 +98,12 @@ def check_specs(config: Config, environment: str | None = None) -> tuple[CheckSp
 
 @dataclass(frozen=True, slots=True)
 class _Declared:
-    """One key of ``checks.<kind>``: a check, or one for each group or slice."""
+    """One key of ``checks.<kind>``, or one entry of its list: a check, or one for each group or slice."""
 
     kind: str
     metric: str
     section: Any
+    place: int | None = None
 
     @property
     def base(self) -> str:
@@ -104,7 +112,8 @@ class _Declared:
     @property
     def route(self) -> Route:
         own = isinstance(self.section, ByGroupSection)
-        return ("checks", self.kind, *(self.metric.split(".", 1) if own else (self.metric,)))
+        entry = () if self.place is None else (self.place,)
+        return ("checks", self.kind, *(self.metric.split(".", 1) if own else (self.metric,)), *entry)
 
     @property
     def facts(self) -> MetricFacts | None:
@@ -115,9 +124,15 @@ class _Declared:
 
 def _declared(config: Config) -> tuple[_Declared, ...]:
     kinds = config.checks.kinds()
-    named = [_Declared(kind.kind, metric, section) for kind in kinds for metric, section in kind.limits()]
+    named = [each for kind in kinds for metric, section in kind.limits() for each in _entries(kind, metric, section)]
     custom = [_Declared("custom", name, section) for name, section in config.checks.custom.items()]
     return (*named, *custom)
+
+
+def _entries(kind: Limits, metric: str, section: Any) -> list[_Declared]:
+    if not isinstance(section, tuple):
+        return [_Declared(kind.kind, metric, section)]
+    return [_Declared(kind.kind, metric, each, place) for place, each in enumerate(section)]
 
 
 def _overrides(config: Config, environment: str | None) -> Mapping[str, Override]:
@@ -157,7 +172,8 @@ def _specs(
         own = {**settings, **_own(declared.section, part)}
         if declared.base == _COLUMN:
             own["column"] = groups[0]
-        yield CheckSpec(declared.kind, declared.metric, part, limit, groups, name, own, line)
+        apart = declared.kind == "data_quality" and part is not None
+        yield CheckSpec(declared.kind, declared.metric, part, limit, groups, name, own, line, apart)
 
 
 def _limit(config: Config, declared: _Declared, override: Override | None, route: Route) -> Limit:
@@ -232,6 +248,9 @@ def _parts(config: Config, declared: _Declared) -> Iterator[tuple[str | None, tu
     elif isinstance(section, PartedSection) and section.parts:
         for name in section.parts:
             yield encode_group(name), (), None
+    elif declared.kind == "data_quality":
+        # One of several must not be the bare id, whose limit would hold for all of them.
+        yield part_of(section.params) or (None if declared.place is None else DEFAULT), (), None
     else:
         yield None, (), None
 
@@ -245,12 +264,15 @@ def _demand(config: Config, declared: _Declared) -> None:
     if kind == "fairness" and not (section.groups or config.data.groups):
         todo = "name at least one column"
         raise config.fault(declared.route, "no sensitive attribute", "data.groups, or groups: here", todo)
-    if declared.base == "data_quality.schema" and config.data.schema_ is None:
+    if declared.base == "data_quality.schema" and config.data.schema_ is None and "schema" not in section.params:
         todo = 'write path.yaml or "module:Class" there'
         raise config.fault(declared.route, "no schema to check", "data.schema", todo)
     if isinstance(section, SignOffSection) and not config.data.slices:
         todo = "name a slice and its filter there"
         raise config.fault(declared.route, "no slice, so no worst one", "data.slices", todo)
+    if declared.base == "data_quality.freshness_hours" and config.data.time is None and "column" not in section.params:
+        todo = "name the column of times"
+        raise config.fault(declared.route, "no column of times", "data.time, or params: {column: <name>}", todo)
     if isinstance(section, LimitSection):
         _demand_home(config, declared, section)
         _demand_settings(config, declared, section)
@@ -288,9 +310,18 @@ def _demand_settings(config: Config, declared: _Declared, section: LimitSection)
             home = ("params",) if part is None or key in section.params else ("parts", part)
             route: Route = (*declared.route, *home, key) if key else declared.route
             raise config.fault(route, given, expected, nearest(str(key), facts.params) if key else "")
+    if declared.kind == "data_quality":
+        _demand_rule(config, declared, section.params)
     if section.method is not None and section.method not in facts.methods:
         expected = f"one of {', '.join(facts.methods)}" if facts.methods else "no method: there is one way only"
         raise config.fault((*declared.route, "method"), f"method: {section.method}", expected)
+
+
+def _demand_rule(config: Config, declared: _Declared, params: Mapping[str, Any]) -> None:
+    problem = rule_problem(declared.metric, params)
+    if problem:
+        where, *told = problem
+        raise config.fault((*declared.route, *(("params", *where) if where else ())), *told)
 
 
 def _refuse_twins(config: Config, specs: list[CheckSpec]) -> None:
@@ -298,7 +329,8 @@ def _refuse_twins(config: Config, specs: list[CheckSpec]) -> None:
     for spec in specs:
         route: Route = ("checks", spec.kind, spec.metric)
         if spec.id in seen:
-            raise config.fault(route, f"the id {spec.id} is made twice", "each id once", "rename a column or a slice")
+            todo = "params: {name: <short name>}" if spec.kind == "data_quality" else "rename a column or a slice"
+            raise config.fault(route, f"the id {spec.id} is made twice", "each id once", todo)
         if not is_id(spec.id):
             raise config.fault(route, f"the id {spec.id[:60]}... is too long", "at most 200 characters", "rename it")
         seen.add(spec.id)
@@ -315,7 +347,7 @@ def thresholds(config: Config, environment: str | None = None) -> dict[str, dict
     """
     specs = check_specs(config, environment)
     overrides = _overrides(config, environment)
-    found = {spec.base: spec.limit.bounds() for spec in specs}
+    found = {spec.limited: spec.limit.bounds() for spec in specs}
     for each, bounds in config.policy.thresholds.items():
         found[each] = _threshold(config, environment, each, bounds.bounds(), overrides.get(each))
     if any(spec.kind == "fairness" for spec in specs):
@@ -361,37 +393,3 @@ def _named(config: Config, name: str, origin: str) -> Environment:
 
 def _stranger(config: Config, given: str, todo: str) -> ConfigError:
     return config.fault(("environments",), given, f"one of {', '.join(config.environments)}", todo)
-
-
-def candidate_uri(config: Config, flag: str | None = None) -> str | None:
-    """Return the candidate's URI: the flag, ``model.candidate``, or ``models:/<name>@candidate``; None without a model."""
-    if flag is not None:
-        return flag
-    if config.model is None:
-        return None
-    return _uri(config, config.model.candidate, "candidate")
-
-
-def champion_uri(config: Config, environment: str | None = None, flag: str | None = None) -> str | None:
-    """Return the champion's URI: the flag, ``model.champion``, or ``models:/<name>@<the environment's alias>``.
-
-    Args:
-        config: the configuration.
-        environment: its name; None for the configured one.
-        flag: ``--gate-champion``, which wins.
-
-    Returns:
-        None without a model, or for a model that is no more than a predictions file without a name.
-    """
-    if flag is not None:
-        return flag
-    if config.model is None:
-        return None
-    return _uri(config, config.model.champion, environment_of(config, environment)[1].alias)
-
-
-def _uri(config: Config, given: str | None, alias: str) -> str | None:
-    if given is not None:
-        return given if _URI.match(given) else str(config.resolve(given))
-    name = config.model.name if config.model else None
-    return None if name is None else f"models:/{name}@{alias}"

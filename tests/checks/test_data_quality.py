@@ -9,8 +9,13 @@ import pandera.polars as pp
 import polars as pl
 import pytest
 
+from pytest_leanml.checks import rules
 from pytest_leanml.checks.data_quality import DataQuality
-from pytest_leanml.errors import ConfigError, InconclusiveError, SourceError
+from pytest_leanml.checks.run import run_spec
+from pytest_leanml.checks.study import Study, StudySettings
+from pytest_leanml.config import check_specs, load_config
+from pytest_leanml.errors import ConfigError, InconclusiveError, LeanmlError, SourceError
+from pytest_leanml.sources.frames import describe
 
 YAML = "columns:\n  x: {dtype: float64, checks: {less_than: 2.0}}\n  sex: {dtype: str, nullable: false}\n"
 
@@ -116,7 +121,7 @@ def test_other_tables_have_ids_of_their_own(bad, make_study):
     assert float(checks.schema(Rows, "train")) == 0
     assert float(checks.schema(Rows, "production")) == 1
     assert checks.schema(Rows, "production").id == "data_quality.schema[production]"
-    with pytest.raises(ConfigError, match="there is no market data"):
+    with pytest.raises(ConfigError, match="expected: one of train, evaluation, production"):
         checks.rows("market")
 
 
@@ -124,3 +129,173 @@ def test_two_schemas_do_not_share_their_answers(bad, make_study):
     checks = DataQuality(make_study(bad))
     counts = [float(checks.schema(pa.DataFrameSchema({"x": pa.Column(float, pa.Check.gt(n))}))) for n in range(-3, 4)]
     assert counts == [0, 1, 2, 2, 3, 3, 4]
+
+
+RULES = """\
+    version: 1
+    data: {train: t.csv, evaluation: e.csv, production: p.csv, time: at, ids: [id], target: late}
+    checks:
+      data_quality:
+        rows: [{min: 3}, {min: 1, max: 2, params: {data: production}}]
+        not_null: {max: 1}
+        not_null_share: {max: 0.25, params: {columns: [x]}}
+        between: [{max: 1, params: {columns: {x: [0, 2], nope: [0, 1]}}}, {max: 1, params: {columns: {x: [0, 2]}}}]
+        between_share: {max: 0.2, params: {columns: {x: [0, 2]}}}
+        in_set: {max: 0, params: {columns: {sex: [F, M]}}}
+        matches: {max: 1, params: {columns: {sex: "[FM]"}}}
+        unique: {max: 0, params: {columns: [id]}}
+        references: {max: 0, params: {columns: {sex: {table: train, column: sex}}}}
+        freshness_hours: {max: 24}
+        schema_drift: {max: 0, params: {data: production}}
+        duplicates: true
+        constant_columns: true
+        near_constant_columns: {max: 0, params: {share: 0.8}}
+    """
+
+
+@pytest.fixture
+def declared(tmp_path):
+    (tmp_path / "leanml.yaml").write_text(textwrap.dedent(RULES))
+    return load_config(tmp_path / "leanml.yaml")
+
+
+@pytest.fixture
+def judged(declared, ledger):
+    """Run each check of leanml.yaml; id -> outcome."""
+    frame = pd.DataFrame(
+        {
+            "id": [1, 2, 3, 4],
+            "x": [0.5, -1.0, None, 2.0],
+            "sex": ["F", "M", "X", "F"],
+            "at": pd.to_datetime(["2026-11-23T12:00:00Z"] * 3 + ["2026-11-24T01:00:00Z"]),
+            "late": [0, 1, 0, 1],
+        }
+    )
+    frames = {"train": frame, "evaluation": frame, "production": frame.head(2).drop(columns="late")}
+
+    def run(change=lambda name, frame: frame):
+        tables = {name: describe(change(name, each), name=name) for name, each in frames.items()}
+        settings = StudySettings.of(declared, evaluated_at="2026-11-24T12:00:00Z")
+        study = Study(settings, candidate=None, champion=None, table=tables.get, sink=ledger)
+        return {spec.id.partition(".")[2]: ended(spec, study) for spec in check_specs(declared, "production")}
+
+    return run
+
+
+def ended(spec, study):
+    try:
+        assert run_spec(spec, study).id == spec.id
+    except (LeanmlError, AssertionError) as error:
+        return type(error).__name__
+    return "passed"
+
+
+def test_rules_of_leanml_yaml_are_measured_and_held(judged, ledger):
+    missed = dict.fromkeys(["between_share[x]", "in_set[sex]"], "LimitMissedError")
+    wrong = {"between[x.nope]": "SourceError"}
+    outcomes = judged()
+    assert {name: outcome for name, outcome in outcomes.items() if outcome != "passed"} == {**missed, **wrong}
+    assert len(outcomes) == 16
+    values = {record.id: record.value for record in ledger}
+    assert values["data_quality.between[x]"] == 1
+    assert values["data_quality.between_share[x]"] == 1 / 3
+    assert values["data_quality.freshness_hours"] == 11
+
+
+def test_each_rule_can_be_missed(judged):
+    def worse(name, frame):
+        if name == "production":
+            return frame.assign(sex="Z")
+        if name == "train":
+            return frame.assign(sex="Q")
+        return (
+            pd.concat([frame, frame]).assign(at=pd.Timestamp("2026-11-01T00:00:00Z"), x=-1.0).iloc[[0, 0, 1, 2, 4, 4]]
+        )
+
+    outcomes = judged(worse)
+    assert {name for name, outcome in outcomes.items() if outcome == "passed"} == {
+        "rows[evaluation]",
+        "rows[production]",
+        "not_null",
+        "not_null_share[x]",
+        "matches[sex]",
+    }
+
+
+def test_the_rules_of_a_table_are_counted_in_one_pass(judged, monkeypatch):
+    asked = []
+    real = rules.tallies
+    monkeypatch.setattr(rules, "tallies", lambda rows, questions: asked.append(len(questions)) or real(rows, questions))
+    judged()
+    # Six rules, of which between and its share are one; what cannot be asked is not among them.
+    assert asked == [5]
+
+
+def test_a_rule_of_a_test_is_asked_by_itself(bad, make_study):
+    checks = DataQuality(make_study(bad, data_rules=(("not_null", {}), ("not_null", {"columns": ["nope"]}))))
+    assert float(checks.between("x", 0, 1)) == 3
+    assert float(checks.not_null()) == 0
+    assert float(checks.not_null(name="again")) == 0
+    assert checks.not_null(name="again").id == "data_quality.not_null[again]"
+
+
+def test_one_rule_that_cannot_be_counted_takes_no_other_with_it(make_study):
+    """An engine that cannot answer one of the questions is asked each by itself."""
+    frame = pd.DataFrame({"x": [1.0, 2.0], "at": pd.to_datetime(["2026-01-01", "2026-01-02"])})
+    declared = (("between", {"columns": {"x": [0, 1]}}), ("between", {"columns": {"at": ["soon", None]}}))
+    checks = DataQuality(make_study(frame, data_rules=declared))
+    assert float(checks.rule(*declared[0])) == 1
+    with pytest.raises(ConfigError, match="'soon'"):
+        checks.rule(*declared[1])
+
+
+def test_a_test_asks_wrongly(bad, make_study):
+    checks = DataQuality(make_study(bad))
+    for ask, has in (
+        (lambda: checks.rule("nulls"), "a rule 'nulls'"),
+        (lambda: checks.not_null(columns="x"), "columns: 'x'"),
+        (lambda: checks.not_null(where="x"), "where: the setting 'where'"),
+        (lambda: checks.between("x"), r"columns\.x: the bounds"),
+        (lambda: checks.between("x", "a", 3), "columns.x"),
+        (lambda: checks.in_set("x"), "at least one value"),
+        (lambda: checks.matches("x", "("), "no regular expression"),
+        (checks.unique, "neither columns nor key"),
+        (checks.freshness_hours, "no column of times"),
+        (lambda: checks.near_constant_columns(share=2), "share"),
+        (lambda: checks.references({"x": {"table": "train"}}), "in which column"),
+        (checks.schema_drift, "there is no train data"),
+        (lambda: checks.rows("market"), "one of train"),
+    ):
+        with pytest.raises(ConfigError, match=has):
+            ask()
+
+
+def test_a_schema_of_its_own_for_another_table(bad, make_study, tmp_path):
+    (tmp_path / "production.yaml").write_text("columns: {x: {dtype: float64}}\n")
+    checks = DataQuality(make_study(bad, production=bad, root=tmp_path))
+    measured = checks.rule("schema", {"data": "production", "schema": "production.yaml"})
+    assert (float(measured), measured.id) == (0, "data_quality.schema[production]")
+
+
+def test_the_gate_holds_each_entry_of_a_list_against_its_own_limit(flights, gate):
+    text = (flights / "leanml.yaml").read_text().partition("checks:")[0]
+    rules_text = """\
+    checks:
+      data_quality:
+        in_set:
+          - {max: 0, params: {columns: {origin: [EWR, JFK]}}}
+          - {max: 5, severity: warning, params: {name: newark, columns: {origin: [EWR]}}}
+        between: {max: 0, params: {columns: {delay: [0, 39]}}}
+        between_share: {max: 0.5, params: {columns: {delay: [0, 19]}}}
+    """
+    (flights / "leanml.yaml").write_text(text + textwrap.dedent(rules_text))
+    _, decision = gate("--gate-dry-run")
+    assert decision["verdict"] == "ALLOW"
+    warned = {each["rule"] for each in decision["warnings"]}
+    assert warned == {"G1.warning", *(f"{each}.data_quality.in_set[newark]" for each in ("data_quality", "limits"))}
+    (flights / "leanml.yaml").write_text(text + textwrap.dedent(rules_text.replace("[EWR, JFK]", "[EWR, LGA]")))
+    _, decision = gate("--gate-dry-run")
+    assert decision["verdict"] == "DENY"
+    denied = {each["rule"] for each in decision["reasons"]}
+    assert "data_quality.data_quality.in_set[origin]" in denied
+    assert not any("newark" in rule or "between" in rule for rule in denied)
