@@ -17,9 +17,9 @@ from pytest_leanml.checks.drift_columns import (
     of_labels,
     of_numbers,
     ordered_alike,
-    read,
     told_of,
 )
+from pytest_leanml.checks.drift_lazy import read_each
 from pytest_leanml.checks.drift_records import answered, comparable, flat
 from pytest_leanml.checks.study import Study, record_of
 from pytest_leanml.errors import ConfigError, InconclusiveError, LeanmlError, SourceError
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pytest_leanml.checks.drift_columns import Sides
     from pytest_leanml.checks.measurement import Measurement
     from pytest_leanml.checks.study import StudySettings
     from pytest_leanml.config import CheckSpec
@@ -284,7 +285,7 @@ class Drift:
 
     def _share(self, slice_: str | None) -> MeasurementRecord:
         pair, level = self._pair(slice_), self.study.settings.confidence
-        columns = {name: self._compared(pair, name, level) for name in self._names()}
+        columns = {name: self._compared(sides, name, level) for name, sides in read_each(pair, self._names())}
         estimates = {name: each.estimate for name, each in columns.items()}
         limits = {name: self.plan.effect[each.method] for name, each in columns.items()}
         verdicts = drifted_columns(estimates, limits, fdr=self.plan.fdr)
@@ -303,8 +304,7 @@ class Drift:
         more = {"details": details, "confidence": None, "method": method}
         return flat("share", estimate, slice_, beside={"columns": facts}, **more)
 
-    def _compared(self, pair: Pair, name: str, level: float, method: str | None = None) -> ColumnDrift:
-        sides = read(pair, name)
+    def _compared(self, sides: Sides, name: str, level: float, method: str | None = None) -> ColumnDrift:
         try:
             chosen, estimate = compare(sides, method or self.plan.method, level)
         except LeanmlError as fault:
@@ -312,7 +312,8 @@ class Drift:
         return ColumnDrift(chosen, estimate, sides.histogram())
 
     def _column(self, name: str, method: str, slice_: str | None, level: float) -> MeasurementRecord:
-        found = self._compared(self._pair(slice_), name, level, method)
+        ((_, sides),) = read_each(self._pair(slice_), [name])
+        found = self._compared(sides, name, level, method)
         part = encode_group(name)
         section = {"drift": {"column": {part: float(found.estimate.value)}}} if slice_ is None else {}
         shown = part if slice_ is None else f"{part}.{encode_group(slice_)}"

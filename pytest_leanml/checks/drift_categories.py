@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_leanml.checks.drift_columns import Categories, read
+from pytest_leanml.checks.drift_lazy import read_labels
 from pytest_leanml.errors import InconclusiveError
 from pytest_leanml.stats.histogram import FEW, shortened
 from pytest_leanml.stats.novelty import only_here
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from pytest_leanml.checks.drift_columns import Pair
     from pytest_leanml.stats.columns import Tally
@@ -20,7 +20,7 @@ _NAMED = 5
 
 
 def only_on_one_side(
-    pair: Pair, names: Iterable[str], *, current: bool, confidence: float
+    pair: Pair, names: Sequence[str], *, current: bool, confidence: float
 ) -> tuple[Estimate, dict[str, Any]]:
     """Measure the share of rows whose category the other table lacks, and name the worst column and its categories.
 
@@ -37,11 +37,10 @@ def only_on_one_side(
         InconclusiveError: no column holds categories, or a column has no value on a side.
         SourceError: a column is on one side only, or holds numbers on one side only.
     """
-    sides = {name: read(pair, name) for name in names}
-    tallies = {name: each.found for name, each in sides.items() if isinstance(each, Categories)}
+    tallies = read_labels(pair, names)
     if not tallies:
         raise InconclusiveError(
-            f"none of {len(sides)} columns holds categories",
+            f"none of {len(names)} columns holds categories",
             "at least one column of text, booleans or categories",
             "remove the check, or list such columns under `checks.drift.columns`",
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_leanml.errors import InconclusiveError, LeanmlError, SourceError
 from pytest_leanml.sources.columns import column, native, require_columns, series
@@ -90,7 +90,21 @@ class Categories:
         return {"type": "category", **label_histogram(self.found)}
 
 
-Sides = Numbers | Categories
+class Sides(Protocol):
+    """One column of both tables, however it was read."""
+
+    @property
+    def ordered(self) -> bool:
+        """Whether it is compared by its order."""
+        ...
+
+    def compare(self, method: DriftMethod, confidence: float) -> Estimate:
+        """Compare both sides; ``method`` is none but those that ``resolve`` returns."""
+        ...
+
+    def histogram(self) -> dict[str, Any]:
+        """Return what a report draws."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,13 +60,21 @@ def bin_counts(old: Side[FloatArray], new: Side[FloatArray], bins: int = 10) -> 
 
 
 def quantile_edges(ordered: FloatArray, bins: int) -> FloatArray:
-    """Return the inner edges of the bins; an atom has one just below itself and one on itself."""
+    """Return the inner edges of the bins of sorted numbers; see ``edges_of``."""
     if bins < 2:  # noqa: PLR2004 - one bin compares nothing
         raise MeasurementError(f"{bins} bins", "at least 2")
-    found, times = np.unique(np.quantile(ordered, np.arange(bins + 1) / bins), return_counts=True)
+    return edges_of(np.quantile(ordered, np.arange(bins + 1) / bins))
+
+
+def edges_of(quantiles: FloatArray) -> FloatArray:
+    """Return the inner edges of bins between quantiles; an atom has one just below itself and one on itself.
+
+    Args:
+        quantiles: shape (bins + 1,), from the least value to the most.
+    """
+    found, times = np.unique(quantiles, return_counts=True)
     atoms = found[times > 1]
-    inner = np.quantile(ordered, np.arange(1, bins) / bins)
-    return np.unique(np.concatenate([inner, atoms, np.nextafter(atoms, -np.inf)]))
+    return np.unique(np.concatenate([quantiles[1:-1], atoms, np.nextafter(atoms, -np.inf)]))
 
 
 def fill(side: Side[FloatArray], edges: FloatArray) -> FloatArray:

@@ -31,17 +31,21 @@ def number_histogram(old: Side[FloatArray], new: Side[FloatArray], *, bins: int 
         ``edges``, at most ``bins`` + 1 of them, and for ``reference`` and ``current`` one count more than edges: up to
         the first, between each and the next (closed on the right), beyond the last; ``missing``: rows of either side.
     """
-    first, last = np.quantile(old.present, [TAIL, 1 - TAIL])
-    # Numbers so close that they cannot be told apart in the middle are one edge.
-    edges = (
-        np.unique(np.linspace(first, last, bins + 1)) if last > first else np.array([np.nextafter(last, -np.inf), last])
-    )
+    edges = edges_between(*np.quantile(old.present, [TAIL, 1 - TAIL]), bins=bins)
     return {
         "edges": edges.tolist(),
         "reference": _whole(fill(old, edges)[:-1]),
         "current": _whole(fill(new, edges)[:-1]),
         "missing": [old.missing, new.missing],
     }
+
+
+def edges_between(first: float, last: float, *, bins: int = BINS) -> FloatArray:
+    """Return the edges of bins of equal width between two quantiles, at most ``bins`` + 1 of them."""
+    if not last > first:
+        return np.array([np.nextafter(last, -np.inf), last])
+    # Numbers so close that they cannot be told apart in the middle are one edge.
+    return np.unique(np.linspace(first, last, bins + 1))
 
 
 def label_histogram(found: Tally, *, most: int = SHOWN, few: int = FEW) -> dict[str, Any]:

@@ -11,7 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.stats import ks_2samp
 
+from pytest_leanml.checks.drift import Drift
+from pytest_leanml.checks.study import Study, StudySettings
 from pytest_leanml.sources.columns import column_names, row_count
+from pytest_leanml.sources.frames import describe
 from pytest_leanml.sources.lazy import engine_of, is_lazy, schema_of
 from pytest_leanml.sources.lazy_counts import deviations, rows_up_to
 from pytest_leanml.sources.lazy_tables import label_counts, newest_moment, summary_digest
@@ -36,7 +39,7 @@ def frame_of(shift: float) -> pa.Table:
     )
 
 
-TABLES = (frame_of(0.0), frame_of(0.2))
+TABLES = (frame_of(0.0), frame_of(0.5))
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +88,20 @@ def test_distance_counts_and_spread_are_those_of_the_rows(frames):
         assert widest_gap(cells[name]) == pytest.approx((distance, distance), abs=1e-12)
         assert spread[name] == pytest.approx(np.nanstd(old), rel=1e-9)
     assert below["value"].tolist() == [(arrays["value"][0] <= edge).sum() for edge in (-0.5, 0.5)]
+
+
+def test_drift_is_that_of_frames_in_memory(frames):
+    def share(old, new):
+        tables = {"train": describe(old, name="train"), "evaluation": describe(new, name="evaluation")}
+        records = []
+        settings = StudySettings(drift_columns=("value", "whole", "text", "time"))
+        study = Study(settings, candidate=lambda: None, champion=lambda: None, table=tables.get, sink=records.append)
+        Drift(study).share(settled=False)
+        return records[-1].section["drift"]
+
+    spark, memory = share(*frames), share(*(table.to_pandas() for table in TABLES))
+    assert spark["share"] == memory["share"] > 0
+    for name, fact in memory["columns"].items():
+        assert spark["columns"][name]["effect"] == pytest.approx(fact["effect"], abs=1e-9)
+        assert spark["columns"][name]["p_value"] == pytest.approx(fact["p_value"], rel=1e-6)
+        assert spark["columns"][name]["histogram"]["reference"] == fact["histogram"]["reference"]
