@@ -34,6 +34,8 @@ BY_KIND = {
     "fairness": "fairness",
     "comparison": "comparison",
     "behaviour": "behaviour",
+    "leakage": "leakage",
+    "lineage": "lineage",
 }
 BY_NAME = ("approval", "model_approval", "streak")
 SHIPPED = (*ALWAYS, *BY_KIND.values(), *BY_NAME)

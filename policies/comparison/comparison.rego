@@ -170,7 +170,7 @@ root := "comparison"
 
 rule_of(id) := sprintf("comparison.%s", [id])
 
-# From here on behaviour, comparison, data_quality, drift and fairness are the same, so that each can be copied alone.
+# From here on the packages that hold measurements to limits are the same, so that each can be copied alone.
 
 deny contains {"rule": rule_of(problem.id), "path": problem.path, "msg": problem.msg} if {
 	some problem in problems

@@ -262,7 +262,7 @@ bares[id] := id if some id, _ in by_path
 by_path[id] := value if {
 	some id in declared
 	path := split(id, ".")
-	not path[0] in {"quality", "fairness", "drift", "comparison", "data_quality", "lineage", "custom"}
+	not path[0] in {"quality", "fairness", "drift", "comparison", "data_quality", "leakage", "lineage", "custom"}
 	not id in object.keys(measurements)
 	value := object.get(evidence, path, null)
 	is_number(value)
@@ -283,7 +283,24 @@ ranges := {
 	"fairness.demographic_parity_difference": [0, 1],
 	"fairness.demographic_parity_ratio": [0, 1],
 	"fairness.equalized_odds_difference": [0, 1],
+	"leakage.groups": [0, 1],
+	"leakage.identifiers": [0, 1e300],
+	"leakage.near_overlap": [0, 1],
+	"leakage.overlap": [0, 1],
+	"leakage.single_column_power": [0, 1],
+	"leakage.time": [0, 1],
+	"lineage.clean_tree": [0, 1],
+	"lineage.clean_tree_now": [0, 1],
+	"lineage.cost_share": [0, 1e300],
+	"lineage.data_age_hours": [0, 1e300],
+	"lineage.data_digests": [0, 1],
+	"lineage.dvc": [0, 1],
+	"lineage.git_commit": [0, 1],
+	"lineage.parent_run": [0, 1],
+	"lineage.pipeline_minutes": [0, 1e300],
+	"lineage.run_id": [0, 1],
 	"lineage.training_age_days": [0, 36500],
+	"lineage.training_minutes": [0, 1e300],
 	"quality.accuracy": [0, 1],
 	"quality.brier_score": [0, 2],
 	"quality.f1_score": [0, 1],

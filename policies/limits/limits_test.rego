@@ -374,7 +374,10 @@ test_a_limit_may_name_a_number_by_its_path if {
 	verdict(good, {"thresholds": {"budget.training_minutes": {"max": 1.9}}}) == denies({"limits.budget.training_minutes"})
 	verdict(good, {"thresholds": {"budget.serving_ms": {"max": 9}}}) == denies({"limits.budget.serving_ms"})
 	verdict(good, {"thresholds": {"champion.version": {"min": 1}}}) == denies({"limits.champion.version"})
-	verdict(object.union(good, {"drift": {"share": 0}}), {"thresholds": {"drift.share": {"max": 1}}}) == denies({"limits.drift.share"})
+	every kind in ["drift", "leakage", "lineage"] {
+		id := sprintf("%s.share", [kind])
+		verdict(object.union(good, {kind: {"share": 0}}), {"thresholds": {id: {"max": 1}}}) == denies({sprintf("limits.%s", [id])})
+	}
 }
 
 test_a_first_release_is_not_compared if {
@@ -436,6 +439,12 @@ test_ranges if {
 		"drift.prediction": [0, 1e300], "drift.share": [0, 1],
 		"fairness.demographic_parity_deviation": [0, 1e300], "fairness.demographic_parity_difference": [0, 1],
 		"fairness.demographic_parity_ratio": [0, 1], "fairness.equalized_odds_difference": [0, 1],
+		"leakage.groups": [0, 1], "leakage.identifiers": [0, 1e300], "leakage.near_overlap": [0, 1],
+		"leakage.overlap": [0, 1], "leakage.single_column_power": [0, 1], "leakage.time": [0, 1],
+		"lineage.clean_tree": [0, 1], "lineage.clean_tree_now": [0, 1], "lineage.cost_share": [0, 1e300],
+		"lineage.data_age_hours": [0, 1e300], "lineage.data_digests": [0, 1], "lineage.dvc": [0, 1],
+		"lineage.dvc_metric": [-1e300, 1e300], "lineage.git_commit": [0, 1], "lineage.parent_run": [0, 1],
+		"lineage.pipeline_minutes": [0, 1e300], "lineage.run_id": [0, 1], "lineage.training_minutes": [0, 1e300],
 		"lineage.training_age_days": [0, 36500], "mine": [-1e300, 1e300],
 		"quality.accuracy": [0, 1], "quality.brier_score": [0, 2], "quality.f1_score": [0, 1],
 		"quality.log_loss": [0, 1e300], "quality.mae": [0, 1e300], "quality.precision": [0, 1],

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pytest_leanml.checks.study import record_of
 from pytest_leanml.errors import ConfigError
-from pytest_leanml.sources.columns import column, column_names, require_columns, row_count
+from pytest_leanml.sources.columns import column, column_names, keep_rows, require_columns, row_count, select
 from pytest_leanml.sources.faults import told_as
 from pytest_leanml.sources.task import infer_task
 from pytest_leanml.stats.power import LEAST_ROWS, Feature, single_column_power, target_of
@@ -18,8 +18,6 @@ from pytest_leanml.vocabulary import Task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from numpy.typing import NDArray
 
     from pytest_leanml.checks.study import Study
     from pytest_leanml.evidence.records import MeasurementRecord
@@ -41,11 +39,11 @@ def power(study: Study, columns: Sequence[str], data: str | None, rows: int, lev
     require_columns(frame, [study.target(), *columns], what=f"the {name} data")
     apart = {settings.target, settings.time, *settings.ids}
     wanted = columns or [each for each in column_names(frame) if each not in apart]
-    picked = _picked(row_count(frame), rows, settings.seed)
-    truth = column(frame, study.target())[picked]
+    frame = _some(select(frame, list(dict.fromkeys((study.target(), *wanted)))), rows, settings.seed)
+    truth = column(frame, study.target())
     task, classes, positive = infer_task(truth, settings.task, settings.positive)
     target = target_of(make_sample(task, truth, classes=classes, positive=positive), seed=settings.seed)
-    features = {each: _feature(frame, each, picked) for each in wanted}
+    features = {each: _feature(frame, each) for each in wanted}
     estimate = single_column_power(features, target, confidence=level)
     best = next(iter(estimate.by))
     record = record_of("leakage.single_column_power", estimate, method=_METHODS[task])
@@ -54,14 +52,17 @@ def power(study: Study, columns: Sequence[str], data: str | None, rows: int, lev
     return record_of("leakage.single_column_power", estimate, method=_METHODS[task], by=shown, details=details)
 
 
-def _picked(rows: int, most: int, seed: int) -> NDArray[np.intp]:
+def _some(frame: Any, most: int, seed: int) -> Any:
+    rows = row_count(frame)
     if rows <= most:
-        return np.arange(rows)
-    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
+        return frame
+    mask = np.zeros(rows, dtype=np.bool_)
+    mask[np.random.default_rng(seed).choice(rows, most, replace=False)] = True
+    return keep_rows(frame, mask)
 
 
-def _feature(frame: Any, name: str, picked: NDArray[np.intp]) -> Feature:
-    values = column(frame, name)[picked]
+def _feature(frame: Any, name: str) -> Feature:
+    values = column(frame, name)
     if values.dtype.kind in "iufb":
         return Feature(values.astype(np.float64), numeric=True)
     if values.dtype.kind in "mM":

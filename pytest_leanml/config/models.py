@@ -35,7 +35,18 @@ if TYPE_CHECKING:
 
 RESERVED = {"fairness.group_size": "data.min_group", "history.streak": "environments.<name>.streak"}
 Shipped = Literal[
-    "limits", "no_skill", "data_quality", "drift", "fairness", "comparison", "model_approval", "approval", "streak"
+    "limits",
+    "no_skill",
+    "data_quality",
+    "drift",
+    "fairness",
+    "comparison",
+    "behaviour",
+    "leakage",
+    "lineage",
+    "model_approval",
+    "approval",
+    "streak",
 ]
 Alias = Annotated[Text, matching(r"[A-Za-z0-9_-]{1,255}", "the characters A-Z a-z 0-9 _ -, as MLflow has it")]
 Switch = Literal["auto", True, False]

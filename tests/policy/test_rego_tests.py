@@ -171,7 +171,8 @@ def test_every_shipped_policy_has_tests_and_metadata(tmp_path):
 
     names = sorted(each.name for each in shipped_folder().iterdir() if each.is_dir())
     assert names == [
-        "approval", "comparison", "data_quality", "drift", "fairness", "limits", "model_approval", "no_skill", "streak",
+        "approval", "behaviour", "comparison", "data_quality", "drift", "fairness", "leakage", "limits", "lineage",
+        "model_approval", "no_skill", "streak",
     ]  # fmt: skip
     for name in names:
         assert (shipped_folder() / name / f"{name}_test.rego").is_file()

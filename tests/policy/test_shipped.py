@@ -21,7 +21,9 @@ LIMITS = {
     "data_quality.schema": {"max": 0},
     "data_quality.rows": {"min": 1},
     "behaviour.invariance": {"max": 0},
+    "leakage.overlap": {"max": 0.01},
     "lineage.training_age_days": {"below": 30},
+    "lineage.training_minutes": {"max": 15},
     "history.streak": {"min": 2},
 }
 PARITY = "fairness.demographic_parity_difference[origin]"
@@ -52,6 +54,12 @@ FACTS = [
     ("measurements", "behaviour.invariance[sex]", "value"),
     ("measurements", "behaviour.invariance[sex]", "sampleSize"),
     ("measurements", "behaviour.invariance[sex]", "high"),
+    ("measurements", "leakage.overlap", "value"),
+    ("measurements", "leakage.overlap", "sampleSize"),
+    ("measurements", "leakage.overlap", "details"),
+    ("measurements", "lineage.training_minutes", "value"),
+    ("lineage", "training_age_days"),
+    ("budget", "training_minutes"),
 ]
 ABSENT = object()
 DAMAGE = {"absent": ABSENT, "null": None, "text": "0.9", "list": [0.9], "empty list": [], "object": {}, "true": True}
@@ -76,9 +84,14 @@ def good(evidence):
         "data_quality.rows": {"value": 27902, "metric": "rows", "comparator": ">=", "threshold": 1, **plain},
         "behaviour.invariance[sex]": {"value": 0.0, "low": 0.0, "high": 0.007, "sampleSize": 500,
                                       "metric": "invariance", "comparator": "<=", "threshold": 0, **plain},
+        "leakage.overlap": {"value": 0.001, "metric": "overlap", "comparator": "<=", "threshold": 0.01, **plain,
+                            "sampleSize": 27902, "details": {"columns": 3}},
+        "lineage.training_minutes": {"value": 0.01, "metric": "training_minutes", "comparator": "<=", "threshold": 15,
+                                     **plain, "unit": "minute"},
         "lineage.training_age_days": {"value": 2.59, "metric": "training_age_days", "comparator": "<",
                                       "threshold": 30, **plain},
     }  # fmt: skip
+    evidence["lineage"]["training_age_days"] = 2.59
     for name, measurement in evidence["measurements"].items():
         measurement["check"] = name
     return evidence
@@ -119,7 +132,7 @@ def test_good_evidence_passes_in_both(pair, loaded, good, below):
     answers = pair.evaluate(loaded, json.dumps(good), below, 30.0)
     assert [(answer.package, answer.deny) for answer in answers if answer.deny] == []
     assert passes(answers)
-    assert len(answers) == 10
+    assert len(answers) == 12
 
 
 @pytest.mark.parametrize("path", FACTS, ids=".".join)
@@ -159,6 +172,10 @@ def test_damage_never_passes_and_both_agree(pair, loaded, good, below, path):
         (("measurements", "behaviour.invariance[sex]", "value"), 0.002),
         (("measurements", "behaviour.invariance[sex]", "low"), 0.001),
         (("measurements", "behaviour.invariance[sex]", "sampleSize"), 0),
+        (("measurements", "leakage.overlap", "value"), 0.011),
+        (("measurements", "leakage.overlap", "details", "columns"), 0),
+        (("measurements", "lineage.training_minutes", "value"), 15.1),
+        (("budget", "training_minutes"), 15.1),
         (("measurements", PARITY, "high"), 0.11),
         (("measurements", PARITY, "by", "EWR", "n"), 29),
     ],

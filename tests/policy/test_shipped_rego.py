@@ -21,7 +21,7 @@ from pytest_leanml.rules import SHIPPED
 FOLDER = shipped_folder()
 NAMES = sorted(SHIPPED)
 # What is the same in each of them, so that one file can be copied and changed.
-ALIKE = ("behaviour", "comparison", "data_quality", "drift", "fairness")
+ALIKE = ("behaviour", "comparison", "data_quality", "drift", "fairness", "leakage", "lineage")
 FROM_HERE = "# From here on"
 # A number that decides has its home in leanml.yaml. These say what a number can be, or count.
 NUMBERS = {"0", "1", "2", "4", "5", "8", "28", "29", "30", "31", "100", "400", "36500", "1e300", "1e301", "1e-6"}
@@ -149,6 +149,8 @@ EVIDENCE = {
     "comparison": {
         "f1_score": {"gain": 0.024, "low": 0.021, "high": 0.037, "rows": 27902, "method": "paired bootstrap"}
     },
+    "lineage": {"training_age_days": 2.59, "data_digests": 1},
+    "budget": {"training_minutes": 0.01},
     "history": {"streak": 3, "counted": ["run-1", "run-2", "run-3"]},
     "measurements": {
         "quality.accuracy": {"value": 0.977, "low": 0.9752, "high": 0.9787},
@@ -164,7 +166,11 @@ EVIDENCE = {
         "comparison.f1_score": {"value": 0.024, "low": 0.021, "high": 0.037},
         "data_quality.rows": {"value": 27902},
         "behaviour.invariance[sex]": {"value": 0.0, "low": 0.0, "high": 0.007, "sampleSize": 500},
+        "leakage.overlap": {"value": 0.001, "sampleSize": 27902, "details": {"columns": 3}},
+        "leakage.groups": {"value": 0.5, "sampleSize": 27902, "by": {"tail": {"value": 0.5, "n": 27902}}},
         "lineage.training_age_days": {"value": 2.59},
+        "lineage.training_minutes": {"value": 0.01},
+        "lineage.data_digests": {"value": 1, "by": {"train": {"value": 1, "n": 1}}},
     },
     "checks": [{"id": "a", "severity": "warning"}],
 }
@@ -179,7 +185,11 @@ LEANML = {
         "comparison.f1_score": {"min": 0.02},
         "data_quality.rows": {"min": 1},
         "behaviour.invariance": {"max": 0},
+        "leakage.overlap": {"max": 0.01},
+        "leakage.groups": {"max": 0.5},
         "lineage.training_age_days": {"below": 30},
+        "lineage.training_minutes": {"max": 15},
+        "lineage.data_digests": {"min": 1},
         "history.streak": {"min": 3},
     },
     "judge": {"fairness.demographic_parity_difference": "bound", "comparison.f1_score": "bound"},
