@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import kstwo
 
 from pytest_leanml.errors import MeasurementError
 from pytest_leanml.stats.columns import bin_counts, binned, numbers, tally
@@ -29,6 +28,7 @@ from pytest_leanml.stats.drift_counts import (
     total_variation_counts,
 )
 from pytest_leanml.stats.estimate import Estimate
+from pytest_leanml.stats.kolmogorov import tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,7 +135,7 @@ def ks(reference: npt.ArrayLike, current: npt.ArrayLike, *, confidence: float = 
     """Compare two samples of numbers by the Kolmogorov-Smirnov distance: the widest gap between their distributions.
 
     The p value is that of ``scipy.stats.ks_2samp``: "exact" up to 500 rows on either side (n m <= 250,000; with three
-    rows a side "asymp" would call a distance of 1 certain drift), "asymp" beyond. The interval, "dkw", is conservative: each
+    rows a side "asymp" would call a distance of 1 certain drift), "asymp" beyond, see ``kolmogorov.tail``. The interval, "dkw", is conservative: each
     empirical distribution lies within sqrt(ln(2 / a) / (2 n)) of its own (Dvoretzky, Kiefer and Wolfowitz 1956, with
     Massart's constant, 1990, Annals of Probability 18, 1269-1283), so the true distance is within the sum of both
     margins, ``a`` being the error shared out evenly over the two of them.
@@ -211,7 +211,7 @@ def _distance(old: FloatArray, new: FloatArray) -> float:
 def _ks_p_value(distance: float, n: int, m: int) -> float:
     if n * m <= FEW_PAIRS:
         return _exact_p_value(distance, min(n, m), max(n, m))
-    return float(np.clip(kstwo.sf(distance, np.round(n * m / (n + m))), 0.0, 1.0))
+    return tail(distance, round(n * m / (n + m)))
 
 
 def _exact_p_value(distance: float, fewer: int, more: int) -> float:
