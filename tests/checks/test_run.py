@@ -148,6 +148,22 @@ def test_unsettled_columns_must_not_matter_for_the_limit(project, study, rows_li
         run_spec(spec, few)
 
 
+def test_the_shares_of_the_slices_and_of_all_rows_have_one_false_discovery_rate(project, study, ledger):
+    config = project("""\
+        version: 1
+        data:
+          {train: a.parquet, evaluation: b.parquet, target: late, ids: [id], slices: {n: "site == 'north'", s: "site == 'south'"}}
+        checks: {drift: {share: {max: 1, slices: [n, s]}, prediction: {max: 1}, columns: [x, kind], fdr: 0.03}}
+    """)
+    whole = study(config)
+    for spec in check_specs(config):
+        run_spec(spec, whole)
+    tested = {record.id: record.details for record in ledger if "tests" in record.details}
+    assert set(tested) == {"drift.share", "drift.share[n]", "drift.share[s]"}
+    assert [each["tests"] for each in tested.values()] == [2, 2, 2]
+    assert sum(each["fdr"] for each in tested.values()) == pytest.approx(0.03)
+
+
 def test_a_drift_that_is_settled_is_missed(project, study, rows_like):
     config = project(DRIFT % "0.1")
     moved = rows_like(900, seed=3).assign(x=9.0, score=1.0)

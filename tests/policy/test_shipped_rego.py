@@ -147,7 +147,14 @@ EVIDENCE = {
         },
     },
     "comparison": {
-        "f1_score": {"gain": 0.024, "low": 0.021, "high": 0.037, "rows": 27902, "method": "paired bootstrap"}
+        "f1_score": {"gain": 0.024, "low": 0.021, "high": 0.037, "rows": 27902, "method": "paired bootstrap"},
+        "regressions": {"share": 0.01, "low": 0.009, "high": 0.012, "rows": 27902, "method": "wilson"},
+        "worst_slice": {
+            "gain": -0.01,
+            "rows": 900,
+            "method": "newcombe-paired, worst of 2",
+            "slices": {"day": {"gain": 0.03, "rows": 27002}, "night": {"gain": -0.01, "rows": 900}},
+        },
     },
     "lineage": {"training_age_days": 2.59, "data_digests": 1},
     "budget": {"training_minutes": 0.01},
@@ -164,6 +171,8 @@ EVIDENCE = {
         "drift.share": {"value": 0.5},
         "drift.prediction": {"value": 0.02},
         "comparison.f1_score": {"value": 0.024, "low": 0.021, "high": 0.037},
+        "comparison.regressions": {"value": 0.01},
+        "comparison.worst_slice": {"value": -0.01},
         "data_quality.rows": {"value": 27902},
         "behaviour.invariance[sex]": {"value": 0.0, "low": 0.0, "high": 0.007, "sampleSize": 500},
         "leakage.overlap": {"value": 0.001, "sampleSize": 27902, "details": {"columns": 3}},
@@ -183,6 +192,8 @@ LEANML = {
         "drift.share": {"max": 0.5},
         "drift.prediction": {"max": 0.1},
         "comparison.f1_score": {"min": 0.02},
+        "comparison.regressions": {"max": 0.02},
+        "comparison.worst_slice": {"min": -0.02},
         "data_quality.rows": {"min": 1},
         "behaviour.invariance": {"max": 0},
         "leakage.overlap": {"max": 0.01},
