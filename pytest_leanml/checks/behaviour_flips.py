@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pytest_leanml.checks.behaviour_rows import base_rows, demand_number, demand_whole, named
+from pytest_leanml.checks.behaviour_rows import MOST_TIMES, base_rows, demand_number, demand_whole, named
 from pytest_leanml.checks.behaviour_shrink import Case, smallest
 from pytest_leanml.checks.behaviour_words import shown_row, shown_value
 from pytest_leanml.checks.perturbations import (
@@ -138,7 +138,7 @@ def told(probe: Probe, case: Case, before: Any, after: Any, *, what: str) -> str
 
 def invariance(probe: Probe, settings: Mapping[str, Any], confidence: float) -> Finding:
     """Give each row other values of the columns, and see which answers change."""
-    columns, tries = settings["columns"], demand_whole("tries", settings["tries"])
+    columns, tries = settings["columns"], demand_whole("tries", settings["tries"], most=MOST_TIMES)
     if not columns:
         raise MeasurementError("invariance to which column?", "a column, or `columns:`", "name one")
     probe.demand(columns)
@@ -162,11 +162,12 @@ def pool_of(probe: Probe, columns: Sequence[str]) -> pd.DataFrame:
 
     A column alone also takes the values of a set that the schema declares: one that no row has today may come tomorrow.
     """
+    alone = [distinct(probe.whole[name].dropna()) for name in columns]
     if len(columns) > 1:
         found = probe.whole[list(columns)].dropna().drop_duplicates()
         return found.iloc[:: max(1, -(-len(found) // 500))].reset_index(drop=True)
     name = columns[0]
-    values = [*distinct(probe.whole[name].dropna()), *allowed(probe.schema, name)]
+    values = [*alone[0], *allowed(probe.schema, name)]
     return pd.DataFrame({name: pd.Series(list(dict.fromkeys(values)), dtype=object)})
 
 
@@ -175,9 +176,14 @@ def noise(probe: Probe, settings: Mapping[str, Any], confidence: float) -> Findi
     columns = _chosen(probe, settings["columns"], numeric_columns, "numbers")
     std = demand_number("std", settings["std"], open_end=True)
     scales = {name: float(probe.whole[name].astype(float).std()) for name in columns}
-    scales = {name: scale for name, scale in scales.items() if np.isfinite(scale) and scale > 0}
+    still = [name for name, scale in scales.items() if not np.isfinite(scale) or scale == 0]
+    if still and settings["columns"]:
+        raise InconclusiveError(
+            f"`{still[0]}` does not vary, so that there is no size for its noise", "columns that vary", "leave it out"
+        )
+    scales = {name: scale for name, scale in scales.items() if name not in still}
     base, rng = base_rows(probe, settings, "noise"), probe.rng("noise", *columns)
-    variants = [noisy(base, scales, std, rng) for _ in range(demand_whole("tries", settings["tries"]))]
+    variants = [noisy(base, scales, std, rng) for _ in range(demand_whole("tries", settings["tries"], most=MOST_TIMES))]
     return flips(probe, base, variants, settings["tolerance"], confidence, nearer=True)
 
 

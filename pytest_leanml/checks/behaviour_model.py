@@ -77,15 +77,23 @@ class Probe:
 
     @cached_property
     def whole(self) -> pd.DataFrame:
-        """Return the evaluation data as pandas, on an index of 0 to n - 1."""
-        return to_pandas(self.study.rows_of("evaluation")).reset_index(drop=True)
+        """Return the evaluation data as pandas, on an index of 0 to n - 1.
+
+        Raises:
+            SourceError: it is lazy, or a column's name is no text.
+        """
+        frame = to_pandas(self.study.rows_of("evaluation")).reset_index(drop=True)
+        odd = [name for name in frame.columns if not isinstance(name, str)]
+        if odd:
+            raise SourceError(f"the evaluation data has a column named {odd[0]!r}", "names that are text", "rename it")
+        return frame
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:
         """Return the columns that the model is given."""
         settings = self.study.settings
         never = {settings.target, *settings.ids}
-        present = [str(name) for name in self.whole.columns if name not in never]
+        present = [name for name in self.whole.columns if name not in never]
         model = getattr(self.predictor, "model", None)
         own = getattr(model, "feature_names_in_", None)
         named = getattr(self.predictor, "names", None) if own is None else own
@@ -277,13 +285,17 @@ class Probe:
         """Tell whether scores must be asked for to compare with ``tolerance``.
 
         Raises:
-            MeasurementError: it is negative or no finite number.
+            MeasurementError: it is negative or no finite number, or nothing could miss it.
         """
         if tolerance is None:
             return False
-        if isinstance(tolerance, bool) or not np.isfinite(tolerance) or tolerance < 0:
-            raise MeasurementError(f"tolerance {tolerance!r}", "a finite number of 0 or more")
-        return self.facts[0] is not Task.REGRESSION
+        values = self.facts[0] is Task.REGRESSION
+        number = isinstance(tolerance, int | float) and not isinstance(tolerance, bool) and np.isfinite(tolerance)
+        if not number or tolerance < 0 or (tolerance >= 1 and not values):
+            # No two probabilities are further apart than 1.
+            expected = "a finite number of 0 or more" if values else "a number from 0 to below 1"
+            raise MeasurementError(f"tolerance {tolerance!r}", expected, "correct it")
+        return not values
 
 
 def failing_row(ask: Callable[[pd.DataFrame], object], frame: pd.DataFrame) -> int | None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 KINDS = ("below", "above", "huge", "unseen", "empty", "missing")
 BY_DEFAULT = ("below", "above", "huge", "unseen", "empty")
 EXPECTED = ("answer", "refuse")
+# Nobody refuses a row by these: the model fell over.
+_ACCIDENTS = (ArithmeticError, AttributeError, ImportError, LookupError, MemoryError, NameError, OSError)
 _HUGE = 1e6  # times the width of the range; a unit that is wrong twice over
 _LONG = 10_000  # characters
 
@@ -121,7 +123,8 @@ def _fault(probe: Probe, rows: pd.DataFrame) -> tuple[str, bool] | None:
         probe.predict(rows, scores=True)
     except (SourceError, MeasurementError) as fault:
         # Only what the model raised is a refusal; NaN, or a label out of nowhere, is none.
-        return " ".join(fault.given.split())[:200], isinstance(fault, SourceError) and fault.__cause__ is not None
+        cause = fault.__cause__ if isinstance(fault, SourceError) else None
+        return " ".join(fault.given.split())[:200], cause is not None and not isinstance(cause, _ACCIDENTS)
     return None
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from pytest_leanml.checks.behaviour_flips import LEAST, Finding
 from pytest_leanml.checks.behaviour_model import Probe, Reply
-from pytest_leanml.checks.behaviour_rows import base_rows, demand_number, demand_whole, named
+from pytest_leanml.checks.behaviour_rows import MOST_TIMES, base_rows, demand_number, demand_whole, named
 from pytest_leanml.checks.behaviour_words import shown_row, shown_value
 from pytest_leanml.stats.violations import violation_share
 from pytest_leanml.vocabulary import Task
@@ -24,7 +24,7 @@ SHAPES = 1e-6  # what sums of floats may differ by when a batch has another size
 
 def determinism(probe: Probe, settings: Mapping[str, Any], confidence: float) -> Finding:
     """Ask about the same rows again, and see which answers are not the same to the last bit."""
-    repeats = demand_whole("repeats", settings["repeats"], 2)
+    repeats = demand_whole("repeats", settings["repeats"], 2, MOST_TIMES)
     base = base_rows(probe, settings, "determinism")
     first = other = probe.predict(base, scores=True)
     differ = np.zeros(len(base), dtype=bool)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from pytest_leanml.checks.behaviour_model import Probe
 
+MOST_ROWS = 100_000  # each is asked several times over, and in one call
+MOST_TIMES = 100
 EVALUATION, GENERATED = "evaluation", "generated"
 _SPARE = 3  # rows made for each row wanted, since a schema or a filter may refuse some
 
@@ -47,10 +49,10 @@ def base_rows(probe: Probe, settings: Mapping[str, Any], word: str) -> pd.DataFr
     return generated(probe, settings["rows"]).changed
 
 
-def demand_whole(name: str, value: Any, least: int = 1) -> int:
-    """Refuse what is no whole number of at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise MeasurementError(f"{name}: {value!r}", f"a whole number of {least} or more", "correct it")
+def demand_whole(name: str, value: Any, least: int = 1, most: int = MOST_ROWS) -> int:
+    """Refuse what is no whole number from ``least`` to ``most``."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise MeasurementError(f"{name}: {value!r}", f"a whole number from {least} to {most}", "correct it")
     return value
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pytest_leanml.checks.behaviour_flips import LEAST, Finding, told, worst
 from pytest_leanml.checks.behaviour_model import ROUNDING, Probe
-from pytest_leanml.checks.behaviour_rows import base_rows, demand_number, demand_whole
+from pytest_leanml.checks.behaviour_rows import MOST_TIMES, base_rows, demand_number, demand_whole
 from pytest_leanml.checks.behaviour_shrink import Case
 from pytest_leanml.checks.perturbations import numeric_columns, replaced, shifted, touched
 from pytest_leanml.errors import InconclusiveError, MeasurementError
@@ -34,6 +34,7 @@ def monotonic(probe: Probe, settings: Mapping[str, Any], confidence: float) -> F
             "name each once",
         )
     probe.demand(list(ways))
+    probe.demand_scores(settings["tolerance"])
     base = base_rows(probe, settings, "monotonic")
     return worst(
         {
@@ -68,7 +69,7 @@ def _trend(  # noqa: PLR0913 - what a trend depends on
 def _grid(probe: Probe, name: str, steps: Any) -> NDArray[np.float64]:
     if name not in numeric_columns(probe.whole, [name]):
         raise MeasurementError(f"the column `{name}` holds no numbers", "a column of numbers", "leave it out")
-    demand_whole("steps", steps, _LEAST_STEPS)
+    demand_whole("steps", steps, _LEAST_STEPS, MOST_TIMES)
     values = probe.whole[name].dropna().to_numpy(dtype=float)
     values = values[np.isfinite(values)]
     # Values that occur, so that a whole number stays one.

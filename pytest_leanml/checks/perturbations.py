@@ -36,10 +36,10 @@ def replaced(values: pd.Series[Any], where: NDArray[np.bool_], new: Sequence[Any
         where: shape (n,).
         new: shape (n,); what stands where ``where`` is false is ignored.
     """
-    wanted = pd.Series(list(new), index=values.index, dtype=object)
+    wanted = pd.Series(list(new), dtype=object).to_numpy()
+    mixed = pd.Series(np.where(where, wanted, values.astype(object).to_numpy()), index=values.index, dtype=object)
     if isinstance(values.dtype, pd.CategoricalDtype):
-        return _recategorised(values, where, wanted)
-    mixed = values.astype(object).where(~where, wanted)
+        return _recategorised(values, mixed)
     if pd.api.types.is_bool_dtype(values.dtype) or not pd.api.types.is_numeric_dtype(values.dtype):
         cast = _cast(mixed, values.dtype)
         # A plain boolean would make false of what is missing.
@@ -53,10 +53,9 @@ def replaced(values: pd.Series[Any], where: NDArray[np.bool_], new: Sequence[Any
     return cast if same else numbers
 
 
-def _recategorised(values: pd.Series[Any], where: NDArray[np.bool_], wanted: pd.Series[Any]) -> pd.Series[Any]:
+def _recategorised(values: pd.Series[Any], mixed: pd.Series[Any]) -> pd.Series[Any]:
     known = values.cat.categories
-    fresh = [each for each in dict.fromkeys(wanted[where]) if not pd.isna(each) and each not in known]
-    mixed = values.astype(object).where(~where, wanted)
+    fresh = [each for each in dict.fromkeys(mixed) if not pd.isna(each) and each not in known]
     return pd.Series(pd.Categorical(mixed, categories=[*known, *fresh], ordered=values.cat.ordered), index=values.index)
 
 
@@ -114,8 +113,7 @@ def text_columns(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
 
 
 def _has_text(values: pd.Series[Any]) -> bool:
-    known = values.dropna()
-    return len(known) > 0 and all(isinstance(each, str) for each in known)
+    return pd.api.types.infer_dtype(values, skipna=True) == "string"
 
 
 def noisy(frame: pd.DataFrame, scales: dict[str, float], std: float, rng: Rng) -> pd.DataFrame:
@@ -138,8 +136,11 @@ def noisy(frame: pd.DataFrame, scales: dict[str, float], std: float, rng: Rng) -
 
 
 def missing(frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Take the value of a column away from every row."""
-    return with_column(frame, name, replaced(frame[name], np.ones(len(frame), dtype=bool), [None] * len(frame)))
+    """Take the value of a column away from every row; what stands for it is what does in the column already, if any."""
+    values = frame[name]
+    lost = values[values.isna()]
+    nothing = lost.iloc[0] if len(lost) else None
+    return with_column(frame, name, replaced(values, np.ones(len(frame), dtype=bool), [nothing] * len(frame)))
 
 
 def rescaled(frame: pd.DataFrame, name: str, factor: float) -> pd.DataFrame:

@@ -18,7 +18,7 @@ import pandas as pd
 
 from pytest_leanml.checks.custom import load
 from pytest_leanml.checks.schemas import schema_of, schema_of_file
-from pytest_leanml.errors import ConfigError, InconclusiveError
+from pytest_leanml.errors import ConfigError, InconclusiveError, MeasurementError
 from pytest_leanml.sources.columns import series
 from pytest_leanml.sources.faults import quiet
 
@@ -154,16 +154,25 @@ def kind_of(known: pd.Series[Any]) -> str:
         return "int"
     if pd.api.types.is_numeric_dtype(dtype):
         return "float"
-    if all(isinstance(each, str) for each in known):
-        return "text" if len(known) else "other"
-    return "bool" if all(isinstance(each, bool | np.bool_) for each in known) else "other"
+    return {"string": "text", "boolean": "bool"}.get(pd.api.types.infer_dtype(known, skipna=True), "other")
 
 
 def distinct(known: pd.Series[Any]) -> tuple[Any, ...]:
-    """Return the distinct values, at most ``MANY`` of them, in the order of their first appearance."""
-    found = known.drop_duplicates()
-    step = max(1, -(-len(found) // MANY))
-    return tuple(plain(each) for each in found.iloc[::step])
+    """Return the distinct values, at most ``MANY`` of them, in the order of their first appearance.
+
+    Raises:
+        MeasurementError: they cannot be told apart, such as lists.
+    """
+    try:
+        found = known.drop_duplicates()
+        step = max(1, -(-len(found) // MANY))
+        return tuple(dict.fromkeys(plain(each) for each in found.iloc[::step]))
+    except TypeError as fault:
+        raise MeasurementError(
+            f"the column `{known.name}` holds values that cannot be told apart ({fault})",
+            "numbers, texts, times or truth values",
+            "leave the column out",
+        ) from fault
 
 
 def plain(value: Any) -> Any:

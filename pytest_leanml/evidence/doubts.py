@@ -99,8 +99,19 @@ def doubts(checks: Iterable[CheckSummary]) -> Iterator[Doubt]:
 
 
 def _by_value_alone(record: MeasurementRecord, comparison: Comparison) -> bool:
-    unsettled = settled(record, comparison.comparator, comparison.threshold) is False
+    unsettled = settled(record, comparison.comparator, comparison.threshold) is False and not _flawless(
+        record, comparison
+    )
     return comparison.side == "value" and comparison.passed and unsettled
+
+
+def _flawless(record: MeasurementRecord, comparison: Comparison) -> bool:
+    """Tell whether a limit asks for the best that a sample can show, and got it, such as no violation at all.
+
+    A warning about it would stand in every report of every run, whatever the rows.
+    """
+    end = {"<=": record.low, ">=": record.high}.get(comparison.comparator)
+    return record.value == comparison.threshold == end and "unsettled" not in record.details
 
 
 def _message(record: MeasurementRecord, comparison: Comparison) -> str:

@@ -165,6 +165,11 @@ def test_several_classes(behave, people):
         (lambda b: b.invariance("sex", rows=10), InconclusiveError, "10 changed rows could be tried"),
         (lambda b: b.invariance("sex", tries=0), MeasurementError, "tries: 0"),
         (lambda b: b.invariance("sex", data="train"), MeasurementError, "data: 'train'"),
+        (lambda b: b.invariance("sex", rows=10**9), MeasurementError, "from 1 to 100000"),
+        (lambda b: b.invariance("sex", tries=101), MeasurementError, "from 1 to 100"),
+        (lambda b: b.invariance("sex", tolerance=1), MeasurementError, "a number from 0 to below 1"),
+        (lambda b: b.invariance("sex", tolerance="0.1"), MeasurementError, "tolerance '0.1'"),
+        (lambda b: b.monotonic(increasing=["income"], tolerance=1), MeasurementError, "from 0 to below 1"),
         (lambda b: b.invariance("sex", tolerance=-1), MeasurementError, "tolerance"),
         (lambda b: b.invariance("sex", tolerance=float("nan")), MeasurementError, "tolerance"),
         (lambda b: b.invariance("sex", tries_=1), MeasurementError, r"no setting `tries_` \(did you mean `tries`"),
@@ -271,6 +276,22 @@ def test_a_column_with_one_value_cannot_be_changed(behave, people):
         behave(by_income, frame=people.assign(income=3.0)).monotonic(increasing=["income"])
     with pytest.raises(InconclusiveError, match="has no value"):
         behave(by_sex, frame=people.assign(income=np.nan)).monotonic(increasing=["income"])
+
+
+def test_noise_in_a_column_that_does_not_vary(behave, people):
+    frame = people.assign(age=40)
+    with pytest.raises(InconclusiveError, match="`age` does not vary"):
+        behave(by_income, frame=frame).noise("age", "income")
+    assert float(behave(by_income, frame=frame).noise(std=0.001)) < 0.1
+
+
+def test_columns_that_cannot_be_told_apart_or_named(behave, people):
+    with pytest.raises(MeasurementError, match=r"`tags` holds values that cannot be told apart"):
+        behave(by_income, frame=people.assign(tags=[["a"]] * 400)).invariance("tags")
+    with pytest.raises(MeasurementError, match="cannot be told apart"):
+        behave(by_income, frame=people.assign(tags=[["a"]] * 400)).invariance("tags", "sex", together=True)
+    with pytest.raises(SourceError, match="a column named 7"):
+        behave(by_income, frame=people.rename(columns={"city": 7})).invariance("sex")
 
 
 def test_scores_are_needed_where_a_tolerance_is_given(behave):
@@ -489,6 +510,15 @@ def test_nan_is_neither_an_answer_nor_a_refusal(behave, people):
     assert "it neither answered nor refused" in measured.details["failing_row"]
 
 
+def test_a_model_that_falls_over_does_not_refuse(behave):
+    def lookup(frame):
+        return np.array([{"F": 0.2, "M": 0.7}[each] for each in frame.sex])
+
+    measured = behave(lookup).out_of_range("sex", expect="refuse")
+    assert float(measured) == 1
+    assert "neither answered nor refused (the model failed in predict: KeyError" in measured.details["failing_row"]
+
+
 def test_a_model_that_fails_on_rows_as_they_are_does_not_seem_to_refuse(behave):
     def broken(frame):
         raise ValueError("always")
@@ -645,6 +675,70 @@ def test_generated_rows_may_stand_for_evaluation_rows(behave, call):
 def test_a_generated_row_is_called_so(behave):
     row = behave(by_sex).invariance("sex", data="generated").details["failing_row"]
     assert row.startswith("a row made from evaluation row ")
+
+
+@pytest.fixture
+def with_schema(behave, tmp_path):
+    (tmp_path / "schema.yaml").write_text(
+        "columns:\n"
+        "  sex: {dtype: str, checks: {isin: [F, M, X]}}\n"
+        "  age: {dtype: int64, checks: {isin: [20, 30, 40, 50, 60, 70]}}\n"
+        "  income: {dtype: float64, checks: {in_range: {min_value: -1000, max_value: 1000}}}\n"
+    )
+
+    def make(formula, people, **more):
+        return behave(
+            formula, frame=people.assign(age=people.age // 10 * 10 + 10), root=tmp_path, schema="schema.yaml", **more
+        )
+
+    return make
+
+
+def test_a_model_that_fails_on_a_row_that_the_schema_allows(with_schema, people, ledger):
+    def known(frame):
+        return np.array([{"F": 0.2, "M": 0.7}[each] for each in frame.sex])
+
+    with pytest.raises(SourceError, match=r"(?s)KeyError: 'X'; on a row made for this check: .*sex 'X'"):
+        with_schema(known, people[people.age < 60]).invariance("sex")
+    with pytest.raises(SourceError, match="KeyError: 'X'"):
+        with_schema(known, people[people.age < 60]).holds(lambda answers: answers >= 0)
+    assert not ledger
+
+
+def test_the_range_that_a_schema_declares_is_what_is_left(with_schema, people):
+    def bounded(frame):
+        if (np.abs(frame.income) > 1000).any() or not set(frame.age) <= {20, 30, 40, 50, 60, 70}:
+            raise ValueError("out of range")
+        return by_income(frame)
+
+    young = people[people.age < 60]
+    measured = with_schema(bounded, young).out_of_range("income", "age", expect="refuse")
+    assert (float(measured), measured.n) == (0, 6)
+    assert "income -" not in str(measured.details)
+
+
+def test_evaluation_data_that_breaks_its_schema_generates_nothing(with_schema, people):
+    with pytest.raises(InconclusiveError, match="none of 1500 generated rows is one that the schema"):
+        with_schema(by_income, people.assign(income=5000.0)).holds(lambda answers: answers >= 0, columns=["sex"])
+
+
+def test_without_a_target_the_answers_say_the_task(behave, people):
+    assert float(behave(by_sex, frame=people.drop(columns="late"), target=None).invariance("city", tolerance=0.1)) == 0
+    values = behave(lambda f: f.income, None, people.drop(columns="late"), target=None)
+    assert float(values.invariance("city", tolerance=0.1)) == 0
+
+
+def test_a_value_that_lay_outside_already_is_no_case(behave, people):
+    frame = people.assign(city=["", *people.city[1:]])
+
+    def named(frame):
+        if not set(frame.city) <= {"Oslo", "Paris", "Rome", ""}:
+            raise ValueError("where?")
+        return by_income(frame)
+
+    measured = behave(named, frame=frame).out_of_range("city", kinds=["unseen", "huge"], rows=400, expect="refuse")
+    assert (float(measured), measured.n) == (0, 2)
+    assert float(behave(named, frame=frame).out_of_range("city", kinds=["empty"], rows=400, expect="refuse")) == 1
 
 
 # The same every time.

@@ -106,6 +106,9 @@ def test_noise_has_the_size_that_was_asked_and_leaves_gaps():
 def test_missing_and_rescaled():
     assert missing(FRAME, "n").n.isna().all()
     assert missing(FRAME, "t").t.isna().all()
+    held = pd.DataFrame({"t": pd.Series(["a", np.nan], dtype=object)})
+    assert [type(each) for each in missing(held, "t").t] == [float, float]
+    assert missing(held.head(1), "t").t.tolist() == [None]
     assert rescaled(FRAME, "x", 1000).x.fillna(-1).tolist() == [500, -1, 2000]
     assert rescaled(FRAME, "n", 1000).n.tolist() == [1000, 2000, 3000]
 

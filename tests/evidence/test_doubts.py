@@ -115,6 +115,22 @@ def test_without_rows_or_on_the_limit_itself_no_number_is_made_up():
     assert drift.message.endswith("compare more rows, to exclude chance in `x`")
 
 
+@pytest.mark.parametrize(
+    ("value", "low", "high", "comparison", "count"),
+    [
+        (0.0, 0.0, 0.007, at("<=", 0, 0.0), 0),
+        (1.0, 0.99, 1.0, at(">=", 1, 1.0), 0),
+        (0.0, 0.0, 0.007, at("<", 0.001, 0.0), 1),
+        (0.001, 0.0, 0.007, at("<=", 0.001, 0.001), 1),
+        (0.0, -0.01, 0.007, at("<=", 0, 0.0), 1),
+        (0.0, 0.0, 0.007, at("<=", 0.001, 0.0), 1),
+    ],
+)
+def test_a_limit_that_asks_for_the_best_there_is_is_no_doubt(value, low, high, comparison, count):
+    assert len(found(record(value, low, high, 500, comparison))) == count
+    assert len(found(record(value, low, high, 500, comparison, details={"unsettled": "`x`"}))) == 1
+
+
 def test_the_worst_slice_is_settled_when_each_of_them_is():
     by = {
         "day": {"value": 0.02, "n": 600, "low": -0.01, "high": 0.05},
