@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from pytest_leanml.checks.fairness_by import Asked, function_of, gap_by_group
-from pytest_leanml.checks.sensitive import attribute, grouping_of
+from pytest_leanml.checks.answers import task_of
+from pytest_leanml.checks.fairness_by import Asked, function_of, gap_by_group, weights_of
+from pytest_leanml.checks.sensitive import attribute, coded, combined
 from pytest_leanml.checks.study import Study, record_of
-from pytest_leanml.config.metrics import BIAS
+from pytest_leanml.config.metrics import BIAS, FAIRNESS
 from pytest_leanml.errors import ConfigError, InconclusiveError, MeasurementError
 from pytest_leanml.stats.fairness import BETWEEN, METHODS, OVERALL, known, measure_gap
 from pytest_leanml.stats.group_calibration import BINS, NAME, measure_calibration
 from pytest_leanml.stats.group_rates import count_groups
 from pytest_leanml.stats.quality import Needs
+from pytest_leanml.stats.samples import are_positive
 from pytest_leanml.vocabulary import Task, encode_group, with_part
 
 if TYPE_CHECKING:
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from pytest_leanml.evidence.records import MeasurementRecord
     from pytest_leanml.stats.estimate import Estimate
     from pytest_leanml.stats.group_rates import GroupCounts, Grouping
-    from pytest_leanml.stats.samples import BoolArray, Sample
+    from pytest_leanml.stats.samples import BoolArray
 
 
 class How(TypedDict, total=False):
@@ -66,6 +69,10 @@ class Fairness:
             if method != BETWEEN:
                 raise MeasurementError(f"the method {method!r} of {NAME}", "no method: there is one way only")
             return self.calibration_within_groups(*columns, confidence=confidence)
+        if metric not in FAIRNESS:
+            raise MeasurementError(
+                f"no fairness metric {metric!r}", f"one of {', '.join(FAIRNESS)}", "correct it, or ask `by_group`"
+            )
         compared = known(metric)
         level = self.study.settings.confidence if confidence is None else confidence
 
@@ -90,12 +97,13 @@ class Fairness:
         level = self.study.settings.confidence if confidence is None else confidence
 
         def estimate(of: Sequence[str]) -> Estimate:
-            sample = self._binary(Needs.SCORES)
+            sample = self.study.sample(Needs.SCORES)
+            demand_binary(sample.task)
             return measure_calibration(
                 scores=sample.scores if sample.scores is not None else (),
                 y_true=sample.truth,
                 groups=self._groups(of),
-                weights=weights_of(sample),
+                weights=weights_of(self.study),
                 bins=bins,
                 confidence=level,
                 min_group=self.study.settings.min_group,
@@ -144,7 +152,8 @@ class Fairness:
         def estimate(of: Sequence[str]) -> Estimate:
             return gap_by_group(self.study, asked, self._groups(of), level)
 
-        key = ("fairness by", label, columns, gap, method, on, level, call, repr(params))
+        which = call if isinstance(call, Hashable) else id(call)
+        key = ("fairness by", label, columns, gap, method, on, level, which, repr(params))
         how = f"{call if isinstance(call, str) else own}, {gap}, {method}"
         metric = f"by_group.{label}"
         return self._measured(key, metric, columns, estimate, fair=gap == "ratio", method=how)
@@ -265,28 +274,24 @@ class Fairness:
         """Return rows by group, truth and prediction: counted once for all metrics."""
 
         def count() -> GroupCounts:
-            return count_groups(*self._outcomes(), self._groups(columns), weights_of(self._binary(Needs.LABELS)))
+            selected, truth = self.study.once("fairness outcomes", self._outcomes)
+            return count_groups(selected, truth, self._groups(columns), weights_of(self.study))
 
         return self.study.once(("fairness counts", tuple(columns)), count)
 
     def _outcomes(self) -> tuple[BoolArray, BoolArray]:
         """Return which rows are selected and which truly positive; each of shape (n,)."""
-        sample = self._binary(Needs.LABELS)
-        return self.study.once("fairness outcomes", lambda: (sample.selected, sample.truth))
+        answers, truth, settings = self.study.answers("candidate"), self.study.truth(), self.study.settings
+        task, classes, positive = task_of(truth, [answers], task=settings.task, positive=settings.positive)
+        demand_binary(task)
+        selected = are_positive(answers.predict(None), classes, positive, "y_pred")
+        return selected, are_positive(truth, classes, positive, "y_true")
 
     def _groups(self, columns: Sequence[str]) -> Grouping:
-        frame = self.study.rows_of("evaluation")
-        return self.study.once(("groups", tuple(columns)), lambda: grouping_of(frame, columns))
+        return self.study.once(("groups", tuple(columns)), lambda: combined([self._coded(name) for name in columns]))
 
-    def _binary(self, needs: str) -> Sample:
-        sample = self.study.sample(needs)
-        if sample.task is not Task.BINARY:
-            raise InconclusiveError(
-                f"a {sample.task} model selects nobody, so that rates of selected rows are undefined",
-                "a binary model, whose positive label is what people want or fear",
-                "compare a metric of this task: `by_group` under `fairness`, or `fairness.by_group(...)` in a test",
-            )
-        return sample
+    def _coded(self, name: str) -> Grouping:
+        return self.study.once(("coded", name), lambda: coded(self.study.rows_of("evaluation"), name))
 
     def _worst(self, metric: str, estimate: Callable[[Sequence[str]], Estimate], *, fair: bool) -> Estimate:
         attributes = self.study.settings.groups
@@ -300,9 +305,18 @@ class Fairness:
         return worst({attribute(each): estimate(each) for each in attributes}, higher_is_fairer=fair)
 
 
-def weights_of(sample: Sample) -> Any:
-    """Return the weights of the rows, shape (n,); None where all are the same."""
-    return getattr(sample, "weights", None)
+def demand_binary(task: Task) -> None:
+    """Refuse a model that selects nobody.
+
+    Raises:
+        InconclusiveError: it is no binary one.
+    """
+    if task is not Task.BINARY:
+        raise InconclusiveError(
+            f"a {task} model selects nobody, so that rates of selected rows are undefined",
+            "a binary model, whose positive label is what people want or fear",
+            "compare a metric of this task: `by_group` under `fairness`, or `fairness.by_group(...)` in a test",
+        )
 
 
 def worst(found: dict[str, Estimate], *, higher_is_fairer: bool) -> Estimate:

@@ -14,10 +14,11 @@ from pytest_leanml.checks.custom import load
 from pytest_leanml.checks.measurement import finite
 from pytest_leanml.errors import ConfigError, InconclusiveError, MeasurementError
 from pytest_leanml.sources.faults import told_as
-from pytest_leanml.stats.fairness import demand_groups
+from pytest_leanml.stats.fairness import OVERALL, demand_groups
 from pytest_leanml.stats.group_jackknife import BLOCKS, Replicates, blocks_of, gap_of
 from pytest_leanml.stats.group_rates import refuse_small
 from pytest_leanml.stats.quality import Needs
+from pytest_leanml.stats.samples import as_floats
 from pytest_leanml.vocabulary import Task
 
 if TYPE_CHECKING:
@@ -104,13 +105,13 @@ def gap_by_group(study: Study, asked: Asked, groups: Grouping, confidence: float
         SourceError: it failed, or fairlearn is not installed.
     """
     sample = study.sample(Needs.SCORES if asked.on == "scores" else Needs.LABELS)
-    rows = _rows(sample, asked)
+    rows = _rows(sample, asked, weights_of(study))
     counts = np.bincount(groups.codes, minlength=len(groups.names))
     met = np.asarray(sorted(np.flatnonzero(counts), key=lambda each: groups.names[each]), dtype=np.intp)
     names = tuple(groups.names[each] for each in met)
     demand_groups(asked.name, names)
     least = max(study.settings.min_group, 2)
-    refuse_small(names, counts[met], counts[met].astype(np.float64), "rows", least)
+    refuse_small(names, counts[met], _effective(groups, rows.weights)[met], "rows", least)
     if sample.task is Task.BINARY:
         _demand_both(sample, groups, met, names)
     place = np.zeros(len(groups.names), dtype=np.intp)
@@ -118,11 +119,29 @@ def gap_by_group(study: Study, asked: Asked, groups: Grouping, confidence: float
     codes = place[groups.codes]
     value = _gap(asked, rows, np.asarray(names, dtype=object)[codes])
     found = _replicates(asked, rows, codes, names, study.settings.seed)
-    return gap_of(asked.name, value, found, gap=asked.gap, method=asked.method, confidence=confidence)
+    return gap_of(asked.name, value, found, gap=asked.gap, confidence=confidence)
 
 
-def _rows(sample: Sample, asked: Asked) -> Rows:
-    weights = getattr(sample, "weights", None)
+def weights_of(study: Study) -> NDArray[np.float64] | None:
+    """Return the weights of the evaluation rows, shape (n,); None without any.
+
+    Raises:
+        MeasurementError: one that is no finite number.
+    """
+    found = getattr(study, "weights", lambda: None)()
+    return None if found is None else as_floats(found, "weights")
+
+
+def _effective(groups: Grouping, weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    """Return the effective rows of each group (Kish 1965); shape (k,)."""
+    k = len(groups.names)
+    if weights is None:
+        return np.bincount(groups.codes, minlength=k).astype(np.float64)
+    mass, squares = (np.bincount(groups.codes, each, minlength=k) for each in (weights, weights**2))
+    return np.asarray(mass**2 / np.maximum(squares, np.finfo(float).tiny))
+
+
+def _rows(sample: Sample, asked: Asked, weights: NDArray[np.float64] | None) -> Rows:
     if weights is not None and not _takes(asked.function, "sample_weight"):
         raise ConfigError(
             f"rows have weights, and {asked.name} takes none",
@@ -174,19 +193,21 @@ def _gap(asked: Asked, rows: Rows, groups: NDArray[Any]) -> float:
 def _replicates(asked: Asked, rows: Rows, codes: IntArray, names: tuple[str, ...], seed: int) -> Replicates:
     blocks = blocks_of(codes, seed)
 
-    def value(kept: NDArray[Any], where: str) -> float:
+    def value(kept: IntArray, where: str) -> float:
         part = rows.take(kept)
         weights = {} if part.weights is None else {"sample_weight": part.weights}
         called = partial(asked.function, part.y_true, part.y_pred, **weights)
         return _guarded(asked, lambda: finite(called(), f"{asked.name} of {where}"), where)
 
-    def series(kept: NDArray[Any], where: str) -> list[float]:
+    def series(kept: IntArray, where: str) -> NDArray[np.float64]:
         """Return the value of the rows, and the values without each block."""
-        return [value(kept, where), *(value(kept & (blocks != each), where) for each in range(BLOCKS))]
+        return np.array([value(kept, where), *(value(kept[blocks[kept] != each], where) for each in range(BLOCKS))])
 
-    found = np.array([series(codes == code, f"the group {name!r}") for code, name in enumerate(names)]).T
-    whole = np.array(series(np.ones(len(codes), dtype=bool), "all rows"))
-    return Replicates(names, np.bincount(codes), found[0], found[1:], float(whole[0]), whole[1:])
+    sizes = np.bincount(codes)
+    members = np.split(np.argsort(codes, kind="stable"), np.cumsum(sizes)[:-1])
+    found = np.stack([series(each, f"the group {name!r}") for name, each in zip(names, members, strict=True)], axis=-1)
+    whole = series(np.arange(len(codes)), "all rows") if asked.method == OVERALL else None
+    return Replicates(names, sizes, found[0], found[1:], whole)
 
 
 def _guarded(asked: Asked, compute: Callable[[], float], where: str) -> float:

@@ -32,19 +32,20 @@ def grouping_of(frame: Any, columns: Sequence[str]) -> Grouping:
         columns: of the sensitive attribute, at least one.
 
     Raises:
-        MeasurementError: rows without a value in any of the columns; two values of a column, such as 1 and "1", that
-            would read the same and so become one group; values that are no groups.
+        MeasurementError: as ``coded`` and ``combined``.
         SourceError: no such column, or a lazy table.
     """
-    coded = [_coded(frame, name) for name in columns]
-    _refuse_groupless(coded)
-    if len(coded) == 1:
-        return coded[0]
-    return reduce(_crossed, (Grouping(each.codes, tuple(map(_dotless, each.names))) for each in coded))
+    return combined([coded(frame, name) for name in columns])
 
 
-def _coded(frame: Any, name: str) -> Grouping:
-    """Return the code of each row; -1 where there is no value."""
+def coded(frame: Any, name: str) -> Grouping:
+    """Return the value of each row in one column; the code is -1 where there is none.
+
+    Raises:
+        MeasurementError: two values, such as 1 and "1", that would read the same and so become one group; values that
+            are no groups.
+        SourceError: no such column, or a lazy table.
+    """
     codes, values = levels(frame, name)
     missing = np.array([is_missing(value) for value in values], dtype=bool)
     texts = tuple(str(value) for value in values)
@@ -53,6 +54,18 @@ def _coded(frame: Any, name: str) -> Grouping:
     if missing.any():
         codes = np.where((codes >= 0) & missing[codes], -1, codes)
     return Grouping(codes, texts)
+
+
+def combined(columns: Sequence[Grouping]) -> Grouping:
+    """Return the group of each row from its values in one column or several.
+
+    Raises:
+        MeasurementError: rows without a value in any of the columns.
+    """
+    _refuse_groupless(columns)
+    if len(columns) == 1:
+        return columns[0]
+    return reduce(_crossed, (Grouping(each.codes, tuple(map(_dotless, each.names))) for each in columns))
 
 
 def _refuse_doubles(codes: np.ndarray[Any, Any], texts: Sequence[str], name: str) -> None:
@@ -66,9 +79,9 @@ def _refuse_doubles(codes: np.ndarray[Any, Any], texts: Sequence[str], name: str
         )
 
 
-def _refuse_groupless(coded: Sequence[Grouping]) -> None:
-    gaps = [each.codes < 0 for each in coded if len(each.codes) and each.codes.min() < 0]
-    refuse_groupless(int(np.logical_or.reduce(gaps).sum()) if gaps else 0, len(coded[0].codes))
+def _refuse_groupless(columns: Sequence[Grouping]) -> None:
+    gaps = [each.codes < 0 for each in columns if len(each.codes) and each.codes.min() < 0]
+    refuse_groupless(int(np.logical_or.reduce(gaps).sum()) if gaps else 0, len(columns[0].codes))
 
 
 def _crossed(first: Grouping, second: Grouping) -> Grouping:

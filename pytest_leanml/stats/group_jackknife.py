@@ -9,7 +9,6 @@ import numpy as np
 
 from pytest_leanml.errors import InconclusiveError
 from pytest_leanml.stats.estimate import Estimate, Part
-from pytest_leanml.stats.fairness import BETWEEN
 from pytest_leanml.stats.group_gaps import PAIR
 from pytest_leanml.stats.intervals import critical_t, ratio_limits
 
@@ -37,28 +36,24 @@ def blocks_of(codes: IntArray, seed: int) -> IntArray:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Replicates:
-    """A metric of each group and of all rows, and the same without each block.
+    """A metric of each group, and the same without each block.
 
     Attributes:
         names: of the k groups.
         rows: of each group, shape (k,).
         values: shape (k,).
         without: shape (blocks, k).
-        overall: of all rows.
-        overall_without: shape (blocks,).
+        whole: of all rows, and without each block, shape (1 + blocks,); None where nothing is compared with it.
     """
 
     names: tuple[str, ...]
     rows: IntArray
     values: FloatArray
     without: FloatArray
-    overall: float
-    overall_without: FloatArray
+    whole: FloatArray | None = None
 
 
-def gap_of(  # noqa: PLR0913 - keyword only
-    name: str, value: float, found: Replicates, *, gap: str, method: str, confidence: float
-) -> Estimate:
+def gap_of(name: str, value: float, found: Replicates, *, gap: str, confidence: float) -> Estimate:
     """Return the gap with limits from all comparisons at once.
 
     Standard errors by the delete-a-group jackknife (Kott 2001, Journal of Official Statistics 17, 521-526), which holds
@@ -68,9 +63,8 @@ def gap_of(  # noqa: PLR0913 - keyword only
     Args:
         name: of the metric, for messages.
         value: the gap itself, as fairlearn has it.
-        found: the metric with and without each block.
+        found: the metric with and without each block; with ``whole``, each group is compared with all rows.
         gap: difference or ratio.
-        method: between_groups or to_overall.
         confidence: two-sided level of the interval, which holds for all the groups together.
 
     Raises:
@@ -85,12 +79,15 @@ def gap_of(  # noqa: PLR0913 - keyword only
             "rows in which it varies",
             "judge more rows, or measure a rate that is built in, whose interval needs no variation",
         )
-    if gap == "ratio" and not (found.values.min() >= 0 and found.values.max() > 0 and found.overall > 0):
-        lowest = float(found.values.min())
-        raise InconclusiveError(f"{name} goes down to {lowest:g}: a ratio is undefined", "values above 0", "")
-    pick = _between if method == BETWEEN else _overall
-    low, high = pick(found, gap, confidence)
-    details = {} if method == BETWEEN else {"overall": found.overall}
+    known = found.values if found.whole is None else np.append(found.values, found.whole[0])
+    if gap == "ratio" and not (known.min() >= 0 and known.max() > 0):
+        raise InconclusiveError(
+            f"{name} goes down to {known.min():g}: a ratio is undefined", "values above 0", "measure its difference"
+        )
+    low, high = (
+        _between(found, gap, confidence) if found.whole is None else _overall(found, found.whole, gap, confidence)
+    )
+    details = {} if found.whole is None else {"overall": float(found.whole[0])}
     n = int(found.rows.sum())
     return Estimate(value, n, low, high, "jackknife-sidak", confidence, by=_parts(found, confidence), details=details)
 
@@ -140,13 +137,13 @@ def _spread(gaps: FloatArray, halves: FloatArray) -> Limits:
     return low, float((np.abs(gaps) + halves).max())
 
 
-def _overall(found: Replicates, gap: str, confidence: float) -> Limits:
+def _overall(found: Replicates, whole: FloatArray, gap: str, confidence: float) -> Limits:
     # As many as there are pairs: for k comparisons alone the tails of a skewed metric are too long.
     t = _critical(confidence, _comparisons(found))
-    whole = found.overall_without[:, None]
+    overall, without = float(whole[0]), whole[1:, None]
     if gap == "difference":
-        return _spread(found.values - found.overall, t * jackknife(found.without - whole))
-    middle, half = found.values / found.overall, t * jackknife(found.without / whole)
+        return _spread(found.values - overall, t * jackknife(found.without - without))
+    middle, half = found.values / overall, t * jackknife(found.without / without)
     lows, highs = np.maximum(middle - half, 0.0), middle + half
     across = (lows <= 1) & (highs >= 1)
     worst = np.minimum(_folded(lows), _folded(highs))

@@ -11,7 +11,7 @@ import numpy as np
 from pytest_leanml.errors import InconclusiveError, MeasurementError
 from pytest_leanml.stats.estimate import Part
 from pytest_leanml.stats.intervals import critical, wilson
-from pytest_leanml.stats.samples import as_floats
+from pytest_leanml.stats.samples import PIECE, as_floats
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 Cells: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
 
 SHOWN = 6
-PIECE = 1 << 16
 EXACT = 1e-9
 
 

@@ -20,6 +20,7 @@ BoolArray: TypeAlias = npt.NDArray[np.bool_]
 
 FEW_CLASSES = 16
 SHOWN = 5
+PIECE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,19 +167,41 @@ def encode(labels: npt.NDArray[Any], classes: Sequence[Any], name: str) -> IntAr
         MeasurementError: a label is missing or not among ``classes``.
     """
     if labels.dtype.kind in "biuf" and len(classes) <= FEW_CLASSES:
-        codes = np.full(len(labels), -1, dtype=np.intp)
-        for code, label in enumerate(classes):
-            np.copyto(codes, code, where=labels == label)
+        codes = _compare(labels, classes)
     else:
         codes = _look_up(labels, classes, name)
-    unknown = codes < 0
-    if unknown.any():
+    if codes.min(initial=0) < 0:
+        unknown = codes < 0
         strange = ", ".join(list(dict.fromkeys(map(repr, labels[unknown].tolist())))[:SHOWN])
         raise MeasurementError(
             f"{name}: {int(unknown.sum())} of {len(labels)} labels are unknown: {strange}",
             f"labels among {', '.join(map(repr, classes[:SHOWN]))}{', ...' if len(classes) > SHOWN else ''}",
             "make data and model speak of the same labels, of the same type",
         )
+    return codes
+
+
+def are_positive(labels: npt.NDArray[Any], classes: Sequence[Any], positive: Any, name: str) -> BoolArray:
+    """Return which of two labels each row has, shape (n,): what ``encode`` says, in a byte a row.
+
+    Raises:
+        MeasurementError: a label is missing or not among ``classes``.
+    """
+    if labels.dtype.kind in "biuf" and len(classes) == 2:  # noqa: PLR2004 - the negative and the positive one
+        flags = np.asarray(labels == positive)
+        if (flags | (labels == next(each for each in classes if each != positive))).all():
+            return flags
+    return np.asarray(encode(labels, classes, name) == list(classes).index(positive))
+
+
+def _compare(labels: npt.NDArray[Any], classes: Sequence[Any]) -> IntArray:
+    """Compare numbers with each class, in pieces that stay in the cache."""
+    codes = np.empty(len(labels), dtype=np.intp)
+    for start in range(0, len(labels), PIECE):
+        part, found = labels[start : start + PIECE], codes[start : start + PIECE]
+        found.fill(-1)
+        for code, label in enumerate(classes):
+            np.copyto(found, code, where=part == label)
     return codes
 
 

@@ -60,8 +60,13 @@ def test_groups_show_their_rates_and_sizes(uneven, make_study):
         assert measured.by[group]["n"] == len(rows)
 
 
-def test_there_is_a_method_for_every_metric():
-    assert all(callable(getattr(Fairness, name)) for name in FAIRNESS)
+def test_there_is_a_method_for_every_metric(uneven, make_study):
+    fairness = Fairness(make_study(uneven))
+    for name in FAIRNESS:
+        measured = getattr(fairness, name)("sex", confidence=0.9)
+        assert measured.id == f"fairness.{name}[sex]"
+        assert measured.confidence == 0.9
+        assert float(measured) == float(fairness.measure(name, "sex"))
 
 
 def test_without_columns_the_worst_attribute(uneven, make_study):
@@ -144,6 +149,19 @@ def test_an_unknown_column_or_metric(uneven, make_study):
         fairness.measure("parity", "sex")
 
 
+def test_labels_that_only_the_model_knows_are_refused(uneven, make_study):
+    with pytest.raises(MeasurementError, match="y_pred: 1 of 1200 labels are unknown: 7"):
+        Fairness(make_study(uneven.assign(answer=[7, *uneven.answer[1:]]))).accuracy_difference("sex")
+
+
+def test_labels_of_text(uneven, make_study, told):
+    words = uneven.assign(**{name: np.where(uneven[name] == 1, "yes", "no") for name in ("late", "answer")})
+    study = make_study(words, candidate=told(classes=("no", "yes")), positive="yes")
+    plain = Fairness(make_study(uneven))
+    for name in ("demographic_parity_difference", "equalized_odds_ratio"):
+        assert float(Fairness(study).measure(name, "sex")) == float(plain.measure(name, "sex"))
+
+
 def test_which_label_counts_as_selected(uneven, make_study):
     measured = Fairness(make_study(uneven, positive=0)).demographic_parity_ratio("sex")
     rates = (uneven.answer == 0).groupby(uneven.sex).mean()
@@ -198,9 +216,8 @@ def test_a_failure_names_the_groups_that_differ(uneven, make_study):
 
 def test_weights_are_refused_or_used_and_never_left_out(uneven, make_study, monkeypatch):
     study = make_study(uneven)
-    plain = study.sample("labels")
     weights = np.where(uneven.sex == "F", 1.0, 0.5) * np.where(uneven.answer == 1, 2.0, 1.0)
-    monkeypatch.setattr(study, "sample", lambda _needs: Weighted(plain, weights))
+    monkeypatch.setattr(study, "weights", lambda: weights, raising=False)
     measured = Fairness(study).demographic_parity_difference("sex")
     by = fairlearn.metrics.MetricFrame(
         metrics=fairlearn.metrics.selection_rate,
@@ -210,16 +227,6 @@ def test_weights_are_refused_or_used_and_never_left_out(uneven, make_study, monk
         sample_params={"sample_weight": weights},
     )
     assert float(measured) == pytest.approx(by.difference(), abs=1e-9)
-
-
-class Weighted:
-    """A sample that has weights."""
-
-    def __init__(self, sample, weights):
-        self.sample, self.weights = sample, weights
-
-    def __getattr__(self, name):
-        return getattr(self.sample, name)
 
 
 def test_calibration_within_groups(uneven, make_study, ledger):

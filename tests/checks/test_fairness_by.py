@@ -187,23 +187,19 @@ def test_scores_of_several_classes_are_refused(make_study, told):
         Fairness(study).by_group(sk.roc_auc_score, "sex", on="scores")
 
 
-class Weighted:
-    """A sample that has weights."""
-
-    def __init__(self, sample, weights):
-        self.sample, self.weights = sample, weights
-
-    def __getattr__(self, name):
-        return getattr(self.sample, name)
-
-
 @pytest.fixture
 def weighted(rows, make_study, monkeypatch):
     study = make_study(rows)
-    sample = study.sample("labels")
     weights = np.random.default_rng(0).uniform(0.5, 2, len(rows))
-    monkeypatch.setattr(study, "sample", lambda _needs: Weighted(sample, weights))
+    monkeypatch.setattr(study, "weights", lambda: weights, raising=False)
     return study, weights
+
+
+def test_a_group_that_is_large_by_its_rows_alone_is_inconclusive(rows, weighted):
+    study, weights = weighted
+    weights[(rows.sex == "F").to_numpy()] = np.where(np.arange((rows.sex == "F").sum()) < 3, 1.0, 1e-6)
+    with pytest.raises(InconclusiveError, match=r"'F' has \d+, worth 3 by their weights"):
+        Fairness(study).by_group(sk.f1_score, "sex")
 
 
 def test_weights_reach_the_metric(rows, weighted):

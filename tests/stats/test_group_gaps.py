@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from scipy import stats
 
 from pytest_leanml.errors import MeasurementError
@@ -37,7 +39,7 @@ def truth(gap, p, shares):
         "ratio": p.min() / p.max(),
         "deviation": stats.variation(p, ddof=1),
         "difference_to_overall": np.abs(p - overall).max(),
-        "ratio_to_overall": np.minimum(p / overall, overall / p).min(),
+        "ratio_to_overall": np.minimum(p / overall, overall / np.maximum(p, 1e-300)).min(),
     }[gap]
 
 
@@ -111,6 +113,30 @@ def test_the_critical_value_of_each_against_the_whole():
     for wrong in (critical_each, critical_pairs):
         with pytest.raises(MeasurementError, match="strictly between 0 and 1"):
             wrong(1.0, 5)
+
+
+@given(st.lists(st.tuples(st.integers(1, 40), st.floats(0, 1)), min_size=2, max_size=6))
+def test_whatever_is_counted_the_value_lies_within_its_limits(groups):
+    trials = np.array([n for n, _ in groups], dtype=float)
+    hits = np.array([round(n * share) for n, share in groups], dtype=float)
+    assume(hits.any())
+    tally = Tally(hits, trials, trials / trials.sum())
+    for gap in GAPS:
+        value, low, high = getattr(group_gaps, gap)(tally, 0.95)
+        assert np.isfinite([value, low, high]).all()
+        assert 0 <= low <= value + 1e-12
+        assert value <= high + 1e-12
+        assert value == pytest.approx(truth(gap, hits / trials, tally.shares), abs=1e-9)
+
+
+@given(st.integers(1, 1000), st.integers(1, 1000))
+def test_whom_a_group_is_compared_with_does_not_depend_on_the_order(n, m):
+    hits, trials = np.array([n // 2 + 1.0, m // 3, 5]), np.array([n + 1.0, m, 10])
+    one = Tally(hits, trials, trials / trials.sum())
+    other = Tally(hits[::-1], trials[::-1], one.shares[::-1])
+    for gap in GAPS:
+        found = [np.array(getattr(group_gaps, gap)(each, 0.95)) for each in (one, other)]
+        assert found[0] == pytest.approx(found[1], abs=1e-9)
 
 
 def test_limits_of_one_pair_broadcast():
