@@ -202,7 +202,7 @@ class Workbench:
         if self.config is None:
             return ()
         data = self.config.data
-        return (*([data.target] if data.target else []), *data.ids)
+        return (*(name for name in (data.target, data.weights) if name is not None), *data.ids)
 
     def _load(self, subject: Subject) -> Predictor:
         model = self.config.model if self.config is not None else None

@@ -202,7 +202,7 @@ FAULTS = {
         "checks.quality.acuracy",
         5,
         5,
-        ["'acuracy' is no key", "did you mean `accuracy`?", "one of accuracy, precision"],
+        ["'acuracy' is no key", "did you mean `accuracy`?", "one of accuracy, balanced_accuracy"],
     ),
     "short name": (f"{CHECKED}  quality: {{f1: {{min: 0.8}}}}\n", "checks.quality.f1", 4, 13, ["did you mean `f1_score`?"]),
     "part of a name": (f"{CHECKED}  quality: {{auc: {{min: 0.8}}}}\n", "checks.quality.auc", 4, 13, ["`roc_auc`?"]),
@@ -332,7 +332,6 @@ def test_each_fault_names_its_place_and_what_to_do(load, tmp_path, name):
 
 
 NOT_BUILT = {
-    "weights": "data: {weights: w}",
     "multilabel": "model: {name: x, task: multilabel}",
     "ranking": "model: {name: x, task: ranking}",
     "hooks": "deploy: [{use: slack, on: allow}]",

@@ -67,7 +67,8 @@ WRONG = [
     "version: 1\nenvironments: {a: {alias: b, limits: {x: {}}}}\n",
     "version: 1\npromote: {keep: 3}\n",
     "version: 1\ndeploy: [{use: x}]\n",
-    "version: 1\ndata: {weights: w}\n",
+    "version: 1\ndata: {weights: 3}\n",
+    "version: 1\nchecks: {quality: {scorers: {mine: 0.5}}}\n",
 ]
 
 
@@ -100,7 +101,7 @@ def test_what_is_refused_is_not_valid(schema, text, tmp_path):
 
 
 def test_names_for_messages():
-    assert names_at(("checks", "quality"))[:2] == ["accuracy", "precision"]
+    assert names_at(("checks", "quality"))[:2] == ["accuracy", "balanced_accuracy"]
     assert names_at(("environments", "any", "limits", "any"))[-1] == "below"
     assert names_at(("data", "train")) == ["path", "digest", "format", "lazy"]
     assert names_at(("policy", "paths", 0)) == []

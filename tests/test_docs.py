@@ -231,7 +231,9 @@ def same(told, real):
     assert told.plain == real.plain
     assert told.checks.keys() == real.checks.keys()
     for name, (mark, value, limit) in told.checks.items():
-        assert (mark, limit) == (real.checks[name][0], real.checks[name][2]), name
+        # A model that was trained on the spot may differ in its last digits, too.
+        plain = [re.sub(r", simple [0-9.]+", ", simple", each) for each in (limit, real.checks[name][2])]
+        assert (mark, plain[0]) == (real.checks[name][0], plain[1]), name
         # The example was trained when this session began, which may be a while ago.
         off = 1 if name == "lineage.training_age_days" else 1e-9
         assert value == pytest.approx(real.checks[name][1], rel=0.01, abs=off), name

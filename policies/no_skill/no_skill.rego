@@ -3,6 +3,7 @@
 # description: >-
 #   Every quality is strictly better than what a constant answer reaches on the same rows.
 #   A majority-class model clears accuracy, F1 and parity on skewed data; it does not clear this.
+#   A simple model, where the training data is there to train one, is to be beaten too: else a warning.
 # scope: package
 # entrypoint: true
 # related_resources:
@@ -44,7 +45,15 @@ deny contains {"rule": "no_skill.quality", "path": "metrics", "msg": msg} if {
 	msg := "no quality that a constant answer cannot reach was measured: add one, such as accuracy or rmse"
 }
 
-warn := set()
+# A simple model that is as good is no reason to deny: it may be the one to promote.
+warn contains {"rule": rule_of(metric), "path": path, "msg": msg} if {
+	some metric in judged
+	sound(metric)
+	in_range(simple[metric], measures[metric])
+	not ahead(measures[metric].better, metrics[metric], simple[metric])
+	path := sprintf("baseline.simple.%s", [metric])
+	msg := sprintf("%s is %v; a simple model reaches %v", [metric, metrics[metric], simple[metric]])
+}
 
 # Severity is no excuse here: a model without skill is none. A waiver is one, for a number that is there.
 waived contains rule_of(metric) if {
@@ -91,13 +100,22 @@ judged := {metric | some metric, _ in metrics; measures[metric]}
 # Names that are not here are the project's own.
 measures := {
 	"accuracy": {"better": "higher", "least": 0, "most": 1},
+	"balanced_accuracy": {"better": "higher", "least": 0, "most": 1},
 	"f1_score": {"better": "higher", "least": 0, "most": 1},
+	"matthews_corrcoef": {"better": "higher", "least": -1, "most": 1},
+	"cohen_kappa": {"better": "higher", "least": -1, "most": 1},
 	"roc_auc": {"better": "higher", "least": 0, "most": 1},
+	"average_precision": {"better": "higher", "least": 0, "most": 1},
+	"top_k_accuracy": {"better": "higher", "least": 0, "most": 1},
 	"r2": {"better": "higher", "least": -1e300, "most": 1},
+	"cost": {"better": "lower", "least": -1e300, "most": 1e300},
 	"log_loss": {"better": "lower", "least": 0, "most": 1e300},
 	"brier_score": {"better": "lower", "least": 0, "most": 2},
 	"rmse": {"better": "lower", "least": 0, "most": 1e300},
 	"mae": {"better": "lower", "least": 0, "most": 1e300},
+	"mape": {"better": "lower", "least": 0, "most": 1e300},
+	"median_absolute_error": {"better": "lower", "least": 0, "most": 1e300},
+	"pinball_loss": {"better": "lower", "least": 0, "most": 1e300},
 }
 
 rule_of(metric) := sprintf("no_skill.quality.%s", [metric])
@@ -105,6 +123,10 @@ rule_of(metric) := sprintf("no_skill.quality.%s", [metric])
 default metrics := {}
 
 metrics := input.metrics if is_object(input.metrics)
+
+default simple := {}
+
+simple := input.baseline.simple if is_object(input.baseline.simple)
 
 default baseline := {}
 

@@ -6,18 +6,28 @@ good := {
 	"metrics": {
 		"accuracy": 0.9, "f1_score": 0.5, "roc_auc": 0.8, "r2": 0.3,
 		"log_loss": 0.3, "brier_score": 0.1, "rmse": 2, "mae": 1,
+		"balanced_accuracy": 0.8, "matthews_corrcoef": 0.4, "cohen_kappa": 0.4, "average_precision": 0.6, "top_k_accuracy": 0.9,
+		"cost": 0.5, "mape": 0.1, "median_absolute_error": 1, "pinball_loss": 1,
 		"precision": 0.1, "recall": 0.1, "latency": 12,
 	},
 	"baseline": {"no_skill": {
 		"accuracy": 0.7, "f1_score": 0, "roc_auc": 0.5, "r2": 0,
 		"log_loss": 0.6, "brier_score": 0.2, "rmse": 3, "mae": 2,
+		"balanced_accuracy": 0.5, "matthews_corrcoef": 0, "cohen_kappa": 0, "average_precision": 0.2, "top_k_accuracy": 0.7,
+		"cost": 1, "mape": 0.2, "median_absolute_error": 2, "pinball_loss": 2,
 		"precision": 0.3, "recall": 1,
 	}},
 }
 
-higher := {"accuracy", "f1_score", "roc_auc", "r2"}
+higher := {
+	"accuracy", "balanced_accuracy", "f1_score", "matthews_corrcoef", "cohen_kappa", "roc_auc", "average_precision",
+	"top_k_accuracy", "r2",
+}
 
-lower := {"log_loss", "brier_score", "rmse", "mae"}
+amounts := {"log_loss", "brier_score", "rmse", "mae", "mape", "median_absolute_error", "pinball_loss"}
+
+# A cost below 0 is a gain.
+lower := amounts | {"cost"}
 
 verdict(document, leanml) := {"allow": allow, "deny": deny, "warn": warn, "waived": waived} if {
 	allow := no_skill.allow with input as document with data.leanml as leanml
@@ -90,10 +100,13 @@ test_an_absurd_number_denies if {
 		verdict(metric_is(metric, 85), {}) == denies({rule(metric)})
 		verdict(baseline_is(metric, -0.1), {}) == denies({rule(metric)})
 	}
-	every metric in lower {
+	every metric in amounts {
 		verdict(metric_is(metric, -0.1), {}) == denies({rule(metric)})
+	}
+	every metric in lower {
 		verdict(baseline_is(metric, 1e301), {}) == denies({rule(metric)})
 	}
+	verdict(metric_is("cost", -0.1), {}) == passes
 	verdict(metric_is("r2", 1.1), {}) == denies({rule("r2")})
 	verdict(baseline_is("brier_score", 2.1), {}) == denies({rule("brier_score")})
 }
@@ -162,6 +175,33 @@ test_a_perfect_model_passes if {
 	every metric in lower {
 		verdict(metric_is(metric, 0), {}) == passes
 	}
+}
+
+document_with(simple) := json.patch(good, [{"op": "add", "path": "/baseline/simple", "value": simple}])
+
+warnings_of(document) := {each.rule | some each in found} if {
+	found := no_skill.warn with input as document with data.leanml as {}
+}
+
+test_a_simple_model_that_is_as_good_warns_and_denies_nothing if {
+	every metric in higher | lower {
+		document := document_with({metric: good.metrics[metric]})
+		no_skill.allow with input as document with data.leanml as {}
+		warnings_of(document) == {rule(metric)}
+	}
+	warnings_of(document_with({"accuracy": 0.89, "rmse": 2.1, "precision": 1})) == set()
+	warnings_of(document_with({"accuracy": 0.91, "rmse": 1.9})) == {rule("accuracy"), rule("rmse")}
+}
+
+test_an_odd_simple_model_is_none if {
+	every simple in [null, [], "x", {"accuracy": null}, {"accuracy": "0.99"}, {"accuracy": 85}, {"accuracy": true}] {
+		verdict(document_with(simple), {}) == passes
+	}
+}
+
+test_the_warning_says_both_numbers if {
+	said := {[each.path, each.msg] | some each in no_skill.warn} with input as document_with({"accuracy": 0.95})
+	said == {["baseline.simple.accuracy", "accuracy is 0.9; a simple model reaches 0.95"]}
 }
 
 test_messages if {

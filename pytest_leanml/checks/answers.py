@@ -69,21 +69,25 @@ class Answers:
             _ = self.probabilities
         return self.classes
 
-    def sample(self, truth: NDArray[Any], facts: TaskFacts, needs: str) -> Sample:
+    def sample(self, truth: NDArray[Any], facts: TaskFacts, needs: str, weights: NDArray[Any] | None = None) -> Sample:
         """Return truth and answers.
 
         Args:
             truth: shape (n,).
             facts: task, classes and positive label, of ``task_of``.
             needs: "labels", "scores" or "values".
+            weights: what each row counts, shape (n,); None for all the same.
 
         Raises:
+            InconclusiveError: no row counts.
+            MeasurementError: a weight is negative or no number.
             SourceError: scores are needed and the model has none.
         """
         task, classes, positive = facts
         if needs != "scores":
-            return make_sample(task, truth, self.labels, classes=classes, positive=positive)
-        return make_sample(task, truth, scores=self.scores_for(facts), classes=classes, positive=positive)
+            return make_sample(task, truth, self.labels, classes=classes, positive=positive, weights=weights)
+        scores = self.scores_for(facts)
+        return make_sample(task, truth, scores=scores, classes=classes, positive=positive, weights=weights)
 
     def scores_for(self, facts: TaskFacts) -> NDArray[np.float64]:
         """Return P(positive) of shape (n,), or (n, k) in the order of the classes.

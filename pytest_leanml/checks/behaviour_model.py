@@ -92,7 +92,7 @@ class Probe:
     def inputs(self) -> tuple[str, ...]:
         """Return the columns that the model is given."""
         settings = self.study.settings
-        never = {settings.target, *settings.ids}
+        never = {settings.target, settings.weights, *settings.ids}
         present = [name for name in self.whole.columns if name not in never]
         model = getattr(self.predictor, "model", None)
         own = getattr(model, "feature_names_in_", None)

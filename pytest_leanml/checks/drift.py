@@ -327,7 +327,7 @@ class Drift:
                 require_columns(frame, self.plan.columns, what=f"the {name} data")
             return self.plan.columns
         settings = self.study.settings
-        apart = {settings.target, settings.time, *settings.ids}
+        apart = {settings.target, settings.weights, settings.time, *settings.ids}
         train, current = ([name for name in column_names(frame) if name not in apart] for frame in frames.values())
         lonely = sorted({*train} ^ {*current})
         if lonely:

@@ -37,7 +37,7 @@ def known_features(study: Study, frame: Any) -> tuple[str, ...]:
         )
     settings, names = study.settings, column_names(frame)
     named = _named(candidate, names)
-    apart = {settings.target, *settings.ids}
+    apart = {settings.target, settings.weights, *settings.ids}
     found = named if named is not None else tuple(name for name in names if name not in apart)
     if not found:
         raise InconclusiveError("the candidate has no features", "at least one", "look at the model's signature")

@@ -227,7 +227,7 @@ def compared(study: Study, columns: Sequence[str] = ()) -> Compared:
         require_columns(new, columns, what="the evaluation data")
         return Compared(tuple(twin(old, new, name) for name in columns), ())
     settings = study.settings
-    apart = {settings.target, settings.time, *settings.ids}
+    apart = {settings.target, settings.weights, settings.time, *settings.ids}
     found = [twin(old, new, name) for name in column_names(old) if name in column_names(new) and name not in apart]
     kept = tuple(each for each in found if not each.unique)
     if not kept:

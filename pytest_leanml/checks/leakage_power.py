@@ -37,7 +37,7 @@ def power(study: Study, columns: Sequence[str], data: str | None, rows: int, lev
         raise ConfigError(f"rows: {rows}", f"at least {LEAST_ROWS} to learn a column's power from", "leave it out")
     frame, settings = study.rows_of(name), study.settings
     require_columns(frame, [study.target(), *columns], what=f"the {name} data")
-    apart = {settings.target, settings.time, *settings.ids}
+    apart = {settings.target, settings.weights, settings.time, *settings.ids}
     wanted = columns or [each for each in column_names(frame) if each not in apart]
     frame = _some(select(frame, list(dict.fromkeys((study.target(), *wanted)))), rows, settings.seed)
     truth = column(frame, study.target())

@@ -177,7 +177,7 @@ def features_of(study: Study, frame: Any) -> tuple[str, ...]:
     """Return the columns that a server of the candidate is given: its features, else all but target and ids."""
     if not isinstance(study.candidate(), PredictionsFile):
         return known_features(study, frame)
-    apart = {study.settings.target, *study.settings.ids}
+    apart = {study.settings.target, study.settings.weights, *study.settings.ids}
     return tuple(name for name in column_names(frame) if name not in apart)
 
 

@@ -52,6 +52,7 @@ class StudySettings:
         root: folder to which paths are relative.
         target: column of labels or values.
         groups: sensitive attributes, each one column or several for an intersection.
+        weights: column of what each row counts, None for all the same.
         ids: columns that tell rows, never features.
         time: column of times.
         slices: name -> filter.
@@ -75,6 +76,7 @@ class StudySettings:
     root: Path = field(default_factory=Path)
     target: str | None = None
     groups: tuple[tuple[str, ...], ...] = ()
+    weights: str | None = None
     ids: tuple[str, ...] = ()
     time: str | None = None
     slices: Mapping[str, Any] = field(default_factory=dict)
@@ -116,6 +118,7 @@ class StudySettings:
             root=config.root,
             target=data.target,
             groups=data.groups,
+            weights=data.weights,
             ids=data.ids,
             time=data.time,
             slices=data.slices,
@@ -248,6 +251,15 @@ class Study:
         """Return the target of the evaluation data, shape (n,)."""
         return self.once("truth", lambda: column(self.rows_of("evaluation"), self.target()))
 
+    def weights(self) -> NDArray[Any] | None:
+        """Return what each row of the evaluation data counts, shape (n,); None where all count the same.
+
+        Raises:
+            SourceError: there is no such column.
+        """
+        name = self.settings.weights
+        return None if name is None else self.once("weights", lambda: column(self.rows_of("evaluation"), name))
+
     def answers(self, role: str, data: str = "evaluation") -> Answers:
         """Return what the candidate or the champion answers for a table; asked of the model once.
 
@@ -284,7 +296,7 @@ class Study:
     def _sample(self, role: str, needs: str, roles: tuple[str, ...] = ("candidate",)) -> Sample:
         models = [self.answers(each) for each in roles]
         task = task_of(self.truth(), models, task=self.settings.task, positive=self.settings.positive)
-        return self.answers(role).sample(self.truth(), task, needs)
+        return self.answers(role).sample(self.truth(), task, needs, self.weights())
 
     def slice_mask(self, name: str) -> NDArray[np.bool_]:
         """Return which evaluation rows belong to a slice of leanml.yaml; shape (n,).
@@ -339,7 +351,7 @@ def record_of(
 
 def _plain(part: Part) -> dict[str, float | int | None]:
     plain: dict[str, float | int | None] = {"value": float(part.value), "n": int(part.n)}
-    for side, limit in (("low", part.low), ("high", part.high)):
+    for side, limit in (("low", part.low), ("high", part.high), ("predicted", part.predicted)):
         if limit is not None:
             plain[side] = float(limit)
     return plain

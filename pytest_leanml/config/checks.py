@@ -16,6 +16,7 @@ from pytest_leanml.config.limits import (
     Defaults,
     LimitSection,
     PartedSection,
+    ScorerSection,
     SignOffSection,
     Told,
 )
@@ -124,15 +125,60 @@ class Quality(Limits):
 
     kind: ClassVar[str] = "quality"
     accuracy: LimitSection | None = None
+    balanced_accuracy: LimitSection | None = None
     precision: LimitSection | None = None
     recall: LimitSection | None = None
+    specificity: LimitSection | None = None
+    negative_predictive_value: LimitSection | None = None
     f1_score: LimitSection | None = None
+    matthews_corrcoef: LimitSection | None = None
+    cohen_kappa: LimitSection | None = None
+    cost: LimitSection | None = None
     roc_auc: LimitSection | None = None
+    average_precision: LimitSection | None = None
+    top_k_accuracy: LimitSection | None = None
     log_loss: LimitSection | None = None
     brier_score: LimitSection | None = None
+    calibration_error: LimitSection | None = None
+    brier_reliability: LimitSection | None = None
+    brier_resolution: LimitSection | None = None
     rmse: LimitSection | None = None
     mae: LimitSection | None = None
+    mape: LimitSection | None = None
+    median_absolute_error: LimitSection | None = None
+    pinball_loss: LimitSection | None = None
+    max_error: LimitSection | None = None
     r2: LimitSection | None = None
+    weakest_slice: LimitSection | None = None
+    scorers: dict[str, ScorerSection] = Field(default_factory=dict)
+
+    @field_validator("weakest_slice")
+    @classmethod
+    def _of_a_metric(cls, value: LimitSection | None) -> LimitSection | None:
+        metric = value.params.get("metric") if value is not None else None
+        if value is None or metric is None:
+            return value
+        if metric not in QUALITY:
+            raise fault(f"the metric {metric!r} in each slice", f"one of {', '.join(QUALITY)}")
+        problem = limit_problem(metric, QUALITY[metric], value.bounds())
+        if problem:
+            raise fault(*problem)
+        if value.slices:
+            raise fault("slices under weakest_slice", "columns, among which slices are looked for", "name a metric's")
+        return value
+
+    @field_validator("scorers")
+    @classmethod
+    def _own_names(cls, value: dict[str, ScorerSection]) -> dict[str, ScorerSection]:
+        for name in value:
+            if not _NAME.fullmatch(name) or name in cls.model_fields:
+                raise fault(f"the name {name!r} of a scorer", "a name of its own, of the characters A-Z a-z 0-9 . _ -")
+        return value
+
+    def limits(self) -> Iterator[tuple[str, Any]]:
+        """Yield (metric, limit) of the named metrics, then of the project's own."""
+        yield from super().limits()
+        yield from self.scorers.items()
 
 
 class Fairness(Limits):

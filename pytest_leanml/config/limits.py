@@ -250,6 +250,27 @@ class ByGroupSection(CustomSection):
         return MetricFacts(0, 1 if fair else math.inf, higher_is_better=fair, methods=COMPARED, labels=True)
 
 
+class ScorerSection(LimitSection):
+    """A quality metric of the project's own: a scikit-learn scorer by name, or ``module:function``, and its limit.
+
+    ``answers`` says what a function gets beside the true values; the default is what the model predicts.
+    """
+
+    scorer: Annotated[Text, matching(r"[a-z0-9_]+", "the name of a scikit-learn scorer")] | None = None
+    call: Annotated[Text, matching(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", "module:function")] | None = None
+    answers: Literal["labels", "scores", "values"] | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ScorerSection:
+        if (self.scorer is None) == (self.call is None):
+            given = "neither scorer nor call" if self.scorer is None else "both scorer and call"
+            raise fault(given, "one of them", "write for example {scorer: jaccard, min: 0.6}")
+        unused = [name for name in ("answers", "params") if self.scorer is not None and getattr(self, name)]
+        if self.method is not None or unused:
+            raise fault(f"{(unused or ['method'])[0]} of a scorer", "params and answers of a call only", "remove it")
+        return self
+
+
 class Defaults(Section):
     """What limits have in common."""
 

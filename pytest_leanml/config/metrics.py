@@ -54,18 +54,62 @@ _SHARE = MetricFacts(0, 1, higher_is_better=True)
 _SHARE_OF_HARM = MetricFacts(0, 1, higher_is_better=False)
 _ERROR = MetricFacts(0, math.inf, higher_is_better=False)
 
+_AVERAGED = MetricFacts(0, 1, higher_is_better=True, methods=("macro", "micro", "weighted"))
+_BINNED = MetricFacts(0, 1, higher_is_better=False, params={"bins": Param.WHOLE}, methods=("uniform", "quantile"))
+_SIGNED = MetricFacts(-1, 1, higher_is_better=True)
 QUALITY = {
     "accuracy": _SHARE,
-    "precision": _SHARE,
-    "recall": _SHARE,
-    "f1_score": _SHARE,
+    "balanced_accuracy": _SHARE,
+    "precision": _AVERAGED,
+    "recall": _AVERAGED,
+    "specificity": _SHARE,
+    "negative_predictive_value": _SHARE,
+    "f1_score": _AVERAGED,
+    "matthews_corrcoef": _SIGNED,
+    "cohen_kappa": _SIGNED,
+    "cost": MetricFacts(
+        -math.inf,
+        math.inf,
+        higher_is_better=False,
+        params={
+            "false_positive": Param.NUMBER,
+            "false_negative": Param.NUMBER,
+            "true_positive": Param.NUMBER,
+            "true_negative": Param.NUMBER,
+            "costs": Param.MAPPING,
+        },
+    ),
     "roc_auc": _SHARE,
+    "average_precision": _SHARE,
+    "top_k_accuracy": MetricFacts(0, 1, higher_is_better=True, params={"k": Param.WHOLE}),
     "log_loss": _ERROR,
     "brier_score": MetricFacts(0, 2, higher_is_better=False),  # 2 is its ceiling with several classes
+    "calibration_error": _BINNED,
+    "brier_reliability": _BINNED,
+    "brier_resolution": MetricFacts(0, 1, higher_is_better=True, params=_BINNED.params, methods=_BINNED.methods),
     "rmse": _ERROR,
     "mae": _ERROR,
+    "mape": _ERROR,
+    "median_absolute_error": _ERROR,
+    "pinball_loss": MetricFacts(0, math.inf, higher_is_better=False, params={"alpha": Param.NUMBER}),
+    "max_error": _ERROR,
     "r2": MetricFacts(-math.inf, 1, higher_is_better=True),
 }
+# Its side and its range are those of the metric that ``params`` names.
+WEAKEST_SLICE = MetricFacts(
+    -math.inf,
+    math.inf,
+    higher_is_better=None,
+    params={
+        "metric": Param.TEXT,
+        "columns": Param.TEXTS,
+        "pairs": Param.FLAG,
+        "bins": Param.WHOLE,
+        "report": Param.WHOLE,
+        "options": Param.MAPPING,
+    },
+    needs=("metric",),
+)
 COMPARED = ("between_groups", "to_overall")
 
 
@@ -272,7 +316,7 @@ DATA_QUALITY = {
 }
 BY_KIND = {
     "data_quality": DATA_QUALITY,
-    "quality": QUALITY,
+    "quality": {**QUALITY, "weakest_slice": WEAKEST_SLICE},
     "fairness": FAIRNESS,
     "drift": DRIFT,
     "comparison": COMPARISON,

@@ -142,18 +142,12 @@ class Data(Section):
     production: OptionalSource = None
     target: Text | None = None
     groups: Groups = ()
-    weights: None = None
+    weights: Text | None = None
     time: Text | None = None
     ids: Texts = ()
     schema_: Text | None = Field(default=None, alias="schema")
     slices: dict[str, Any] = Field(default_factory=dict)
     min_group: Whole = Field(default=30, ge=2)
-
-    @field_validator("weights", mode="before")
-    @classmethod
-    def _later(cls, value: object) -> None:
-        if value is not None:
-            raise _not_yet("weighting rows", "weights: null")
 
     @field_validator("slices")
     @classmethod
@@ -166,8 +160,12 @@ class Data(Section):
     @model_validator(mode="after")
     def _target_is_apart(self) -> Data:
         used = {*self.ids, *(column for group in self.groups for column in group)}
-        if self.target is not None and self.target in used:
-            raise fault(f"{self.target!r} is the target and also among groups or ids", "the target in one place")
+        if self.target is not None and self.target in {*used, self.weights}:
+            raise fault(
+                f"{self.target!r} is the target and also among groups, ids or weights", "the target in one place"
+            )
+        if self.weights is not None and self.weights in used:
+            raise fault(f"{self.weights!r} is the weight and also among groups or ids", "the weight in one place")
         return self
 
 

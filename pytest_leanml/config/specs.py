@@ -13,6 +13,7 @@ from pytest_leanml.config.limits import (
     LimitSection,
     Override,
     PartedSection,
+    ScorerSection,
     SignOffSection,
     bounds_problem,
 )
@@ -113,7 +114,8 @@ class _Declared:
     def route(self) -> Route:
         own = isinstance(self.section, ByGroupSection)
         entry = () if self.place is None else (self.place,)
-        return ("checks", self.kind, *(self.metric.split(".", 1) if own else (self.metric,)), *entry)
+        named = ("scorers",) if isinstance(self.section, ScorerSection) else ()
+        return ("checks", self.kind, *named, *(self.metric.split(".", 1) if own else (self.metric,)), *entry)
 
     @property
     def facts(self) -> MetricFacts | None:
@@ -207,6 +209,8 @@ def _settings(config: Config, declared: _Declared) -> dict[str, Any]:
         return {"call": section.call, "gap": section.gap, "on": section.on, **_asked(section)}
     if isinstance(section, CustomSection):
         return {"call": section.call, "params": section.params}
+    if isinstance(section, ScorerSection):
+        return {"scorer": section.scorer or section.call, "answers": section.answers, "params": section.params}
     return _asked(section)
 
 

@@ -74,9 +74,10 @@ class Source(_Open):
 
 
 class Baseline(_Open):
-    """What a model without skill reaches on the same rows."""
+    """What a model without skill, and a simple one trained on the training data, reach on the same rows."""
 
     no_skill: dict[str, Finite] = Field(default_factory=dict)
+    simple: dict[str, Finite] = Field(default_factory=dict)
 
 
 class Histogram(_Open):

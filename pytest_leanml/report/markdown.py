@@ -61,12 +61,12 @@ def _measurements(document: Mapping[str, Any]) -> Iterator[str]:
     records = document.get("measurements", {})
     if not records:
         return
-    baseline = document.get("baseline", {}).get("no_skill", {})
     yield "## Measurements"
     yield ""
-    yield "| id | value | interval | method | rows | limit | no skill | held |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield "| id | value | interval | method | rows | limit | no skill | simple | held |"
+    yield "|---|---|---|---|---|---|---|---|---|"
     for name, record in records.items():
+        beside = words.baselines(name, record, document)
         held = {True: "yes", False: "no"}.get(record.get("passed"), "")
         cells = (
             name,
@@ -75,7 +75,8 @@ def _measurements(document: Mapping[str, Any]) -> Iterator[str]:
             record.get("interval", ""),
             words.number(record.get("sampleSize")),
             words.limit(record),
-            words.number(baseline.get(record["metric"])) if name == f"quality.{record['metric']}" else "",
+            words.number(beside.get("no skill")),
+            words.number(beside.get("simple")),
             held,
         )
         yield "| " + " | ".join(markdown_text(cell) for cell in cells) + " |"

@@ -113,11 +113,12 @@ class Screen:
         outcomes = {check["id"]: words.outcome_of(check) for check in document.get("checks", [])}
         values = {name: words.measured(record) for name, record in records.items()}
         wide = min(60, max(map(len, records), default=0)), min(44, max(map(len, values.values()), default=0))
-        baseline = document.get("baseline", {}).get("no_skill", {})
         for name, record in records.items():
             mark, colour = _mark(record, outcomes)
-            skill = baseline.get(record["metric"]) if name == f"quality.{record['metric']}" else None
-            beside = f"  (no skill {words.number(skill)})" if skill is not None else ""
+            others = ", ".join(
+                f"{what} {words.number(value)}" for what, value in words.baselines(name, record, document).items()
+            )
+            beside = f"  ({others})" if others else ""
             about = f"{one_line(name):<{wide[0]}}  {one_line(values[name]):<{wide[1]}}"
             self._line(f"  {mark} {about}  {one_line(words.limit(record))}{beside}".rstrip(), **{colour: True})
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _LONG = re.compile(r"(?<![\w.:])-?[0-9]+\.[0-9]{5,}(?:e-?[0-9]+)?(?![\w.:])")
 # Of what is counted in a unit, less than this is not worth its digits.
 _LEAST = 0.01
+# Whose answers stand beside a quality.
+_OTHERS = {"no_skill": "no skill", "simple": "simple"}
 # Units that no number is read with.
 _BARE = ("", "1")
 
@@ -58,6 +60,17 @@ def measured(record: Mapping[str, Any]) -> str:
         return f"< {_LEAST:g}{named}" if named and 0 < record["value"] < _LEAST else value
     parts = [value, interval(record), f"n={size:,}" if size is not None else ""]
     return " ".join(part for part in parts if part)
+
+
+def baselines(name: str, record: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, float]:
+    """Return what others reach where a quality was measured: "no skill" and "simple", as far as they are known."""
+    metric, kept = record["metric"], document.get("baseline", {})
+    if name == f"quality.{metric}":
+        known = {key: kept.get(key, {}).get(metric) for key in _OTHERS}
+    else:
+        details = record.get("details", {}) if name.startswith("quality.") else {}
+        known = {key: details.get(key) for key in _OTHERS}
+    return {told: known[key] for key, told in _OTHERS.items() if known[key] is not None}
 
 
 def limit(record: Mapping[str, Any]) -> str:

@@ -1,87 +1,127 @@
-"""Metrics of predicted labels, from the counts of the confusion matrix."""
+"""Metrics of predicted labels that are ratios of counts, or plain means of such ratios over the classes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pytest_leanml.errors import InconclusiveError, MeasurementError
+from pytest_leanml.stats.averages import averaged
+from pytest_leanml.stats.confusion import joint_of, ratio_limits
 from pytest_leanml.stats.estimate import Estimate
-from pytest_leanml.stats.intervals import critical, mover_mean, wilson
+from pytest_leanml.stats.intervals import critical, mover_mean
+from pytest_leanml.stats.moments import mean_of
 from pytest_leanml.vocabulary import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_leanml.stats.intervals import Limits
-    from pytest_leanml.stats.samples import FloatArray, IntArray, Sample
+    from pytest_leanml.stats.confusion import Joint
+    from pytest_leanml.stats.samples import BoolArray, FloatArray, Sample
+
+# Beyond it the matrix of the classes' correlations is no longer written down; the delta method takes its place.
+MOST_CLASSES = 500
+AVERAGES = ("macro", "micro", "weighted")
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Rows of a binary task: true positives, false positives, false negatives, true negatives."""
+    """Rows of a binary task, or their weights: true positives, false positives, false negatives, true negatives."""
 
-    tp: int
-    fp: int
-    fn: int
-    tn: int
-
-
-def confusion(sample: Sample) -> IntArray:
-    """Return the counts of (true class, predicted class); shape (k, k), in the order of ``sample.classes``.
-
-    Raises:
-        MeasurementError: the sample has no predicted labels.
-    """
-    if sample.true_codes is None or sample.pred_codes is None:
-        raise MeasurementError("no predicted labels", "a classification sample with y_pred")
-    k = len(sample.classes)
-    return np.bincount(sample.true_codes * k + sample.pred_codes, minlength=k * k).reshape(k, k)
+    tp: float
+    fp: float
+    fn: float
+    tn: float
 
 
 def counts(sample: Sample) -> Counts:
     """Return the four counts of a binary sample."""
-    table = confusion(sample)
-    yes = sample.classes.index(sample.positive)
-    no = 1 - yes
-    return Counts(tp=int(table[yes, yes]), fp=int(table[no, yes]), fn=int(table[yes, no]), tn=int(table[no, no]))
+    truth, selected = sample.truth, sample.selected
+    parts = (truth & selected, ~truth & selected, truth & ~selected, ~truth & ~selected)
+    if sample.weights is None:
+        return Counts(*(int(part.sum()) for part in parts))
+    return Counts(*(float(sample.weights[part].sum()) for part in parts))
+
+
+def wrong_rows(sample: Sample) -> FloatArray:
+    """Return 1 for each row whose label is wrong, else 0; shape (n,).
+
+    Raises:
+        MeasurementError: there are no predicted labels.
+    """
+    if sample.true_codes is None or sample.pred_codes is None:
+        raise MeasurementError("no predicted labels", "a classification sample with y_pred")
+    return np.asarray(sample.true_codes != sample.pred_codes, dtype=np.float64)
 
 
 def accuracy(sample: Sample, confidence: float) -> Estimate:
     """Return the share of rows whose label is right, with Wilson's interval."""
-    table = confusion(sample)
-    return _share(int(np.trace(table)), len(sample), len(sample), confidence)
+    joint = joint_of(sample)
+    return _ratio(joint, joint.right, ~joint.right, confidence)
 
 
-def precision(sample: Sample, confidence: float) -> Estimate:
+def precision(sample: Sample, confidence: float, method: str = "macro") -> Estimate:
     """Return tp / (tp + fp), with Wilson's interval given the number selected; multiclass: their plain mean, MOVER.
+
+    Args:
+        sample: labels.
+        confidence: two-sided level.
+        method: of several classes: "macro"; "weighted" by their rows, by the delta method; "micro", which is accuracy.
 
     Raises:
         InconclusiveError: nobody, or nobody of some class, was predicted.
     """
-    if sample.task is Task.BINARY:
-        cells = counts(sample)
-        _demand(cells.tp + cells.fp, "precision is undefined: no row was predicted positive")
-        return _share(cells.tp, cells.tp + cells.fp, len(sample), confidence)
-    return _macro(sample, 0, confidence)
+    joint = joint_of(sample)
+    if _of_positives(sample, method):
+        selected = _is(joint.guess, joint.place(sample.positive))
+        return _ratio(joint, selected & joint.right, selected & ~joint.right, confidence, _NOBODY)
+    return _over_classes(joint, "precision", method, confidence)
 
 
-def recall(sample: Sample, confidence: float) -> Estimate:
-    """Return tp / (tp + fn), with Wilson's interval given the number of positives; multiclass: their plain mean, MOVER.
+def recall(sample: Sample, confidence: float, method: str = "macro") -> Estimate:
+    """Return tp / (tp + fn), with Wilson's interval given the number of positives; multiclass as ``precision``.
 
     Raises:
         InconclusiveError: there is no row of the positive class, or of one that was predicted.
     """
-    if sample.task is Task.BINARY:
-        cells = counts(sample)
-        _demand(cells.tp + cells.fn, "recall is undefined: no row is truly positive")
-        return _share(cells.tp, cells.tp + cells.fn, len(sample), confidence)
-    return _macro(sample, 1, confidence)
+    joint = joint_of(sample)
+    if _of_positives(sample, method):
+        positive = _is(joint.truth, joint.place(sample.positive))
+        return _ratio(joint, positive & joint.right, positive & ~joint.right, confidence, _NO_POSITIVE)
+    return _over_classes(joint, "recall", method, confidence)
 
 
-def f1_score(sample: Sample, confidence: float) -> Estimate:
+def specificity(sample: Sample, confidence: float) -> Estimate:
+    """Return tn / (tn + fp), the recall of the negative class, with Wilson's interval given the negatives.
+
+    Raises:
+        InconclusiveError: there is no negative row.
+    """
+    joint = joint_of(sample)
+    negative = ~_is(joint.truth, joint.place(sample.positive))
+    return _ratio(joint, negative & joint.right, negative & ~joint.right, confidence, _NO_NEGATIVE)
+
+
+def negative_predictive_value(sample: Sample, confidence: float) -> Estimate:
+    """Return tn / (tn + fn), the precision of the negative class, with Wilson's interval given those not selected.
+
+    Raises:
+        InconclusiveError: everybody was predicted positive.
+    """
+    joint = joint_of(sample)
+    left = ~_is(joint.guess, joint.place(sample.positive))
+    return _ratio(joint, left & joint.right, left & ~joint.right, confidence, _EVERYBODY)
+
+
+def balanced_accuracy(sample: Sample, confidence: float) -> Estimate:
+    """Return the plain mean of the recalls of the classes that have rows (Brodersen et al. 2010), MOVER."""
+    joint = joint_of(sample)
+    return _macro(joint, joint.by_truth, confidence, only=joint.by_truth(joint.rows) > 0)
+
+
+def f1_score(sample: Sample, confidence: float, method: str = "macro") -> Estimate:
     """Return 2 tp / (2 tp + fp + fn); multiclass: its plain mean over the classes met.
 
     F1 is 2 J / (1 + J) of the share J = tp / (tp + fp + fn), which is binomial given its denominator, so that Wilson's
@@ -89,47 +129,132 @@ def f1_score(sample: Sample, confidence: float) -> Estimate:
     over classes joins theirs by MOVER, with the delta method's correlations (Takahashi et al. 2022, Applied
     Intelligence 52, 4961-4972, for the covariances).
 
+    Args:
+        sample: labels.
+        confidence: two-sided level.
+        method: as for ``precision``.
+
     Raises:
         InconclusiveError: no row is positive, neither truly nor as predicted.
     """
-    if sample.task is Task.BINARY:
-        cells = counts(sample)
-        return _f1_binary(cells, len(sample), confidence)
-    table = _met(sample)[1].astype(np.float64)
-    values, (low, high) = _f1_parts(np.diag(table), table.sum(axis=0) + table.sum(axis=1), critical(confidence))
-    limits = mover_mean(values, low, high, _f1_correlation(table, values))
-    return _estimate(float(values.mean()), len(sample), limits, "mover", confidence)
+    joint = joint_of(sample)
+    if _of_positives(sample, method):
+        place = joint.place(sample.positive)
+        met = _is(joint.truth, place) | _is(joint.guess, place)
+        share = _ratio(joint, met & joint.right, met & ~joint.right, confidence, _NEITHER)
+        limits = _f1_of(share.low or 0.0), _f1_of(1.0 if share.high is None else share.high)
+        return Estimate(_f1_of(share.value), share.n, *limits, share.interval, confidence)
+    return _over_classes(joint, "f1_score", method, confidence)
 
 
-def f1_of(tp: float, fp: float, fn: float) -> float:
-    """Return F1 from counts or shares, not all zero."""
-    return 2 * tp / (2 * tp + fp + fn)
+def _of_positives(sample: Sample, method: str) -> bool:
+    """Tell whether the metric is the positive class's own; refuse an average that is none, or would be ignored."""
+    if method not in AVERAGES or (sample.task is Task.BINARY and method != "macro"):
+        raise MeasurementError(
+            f"the average {method!r} of a {sample.task} model",
+            f"one of {', '.join(AVERAGES)} for several classes; a binary model's is that of the positive class",
+            "correct or remove `method`",
+        )
+    return sample.task is Task.BINARY
 
 
-def _f1_binary(cells: Counts, n: int, confidence: float) -> Estimate:
-    _demand(cells.tp + cells.fp + cells.fn, "F1 is undefined: no row is positive, neither truly nor as predicted")
-    total = np.asarray([2.0 * cells.tp + cells.fp + cells.fn])
-    _, (low, high) = _f1_parts(np.asarray([float(cells.tp)]), total, critical(confidence))
-    value = f1_of(cells.tp, cells.fp, cells.fn)
-    return _estimate(value, n, (float(low[0]), float(high[0])), "wilson", confidence)
+def _f1_of(share: float) -> float:
+    return 2 * share / (1 + share)
 
 
-def _f1_parts(hits: FloatArray, margins: FloatArray, z: float) -> tuple[FloatArray, tuple[FloatArray, FloatArray]]:
-    """Return F1 and its limits for each class, from true positives and the sum of both margins."""
-    low, high = wilson(hits, margins - hits, z)
-    return 2 * hits / margins, (2 * low / (1 + low), 2 * high / (1 + high))
+def _is(codes: object, place: int | None) -> BoolArray:
+    return np.asarray(codes == (-1 if place is None else place))
 
 
-def _f1_correlation(table: FloatArray, f1: FloatArray) -> FloatArray:
+def _ratio(
+    joint: Joint, hits: BoolArray, misses: BoolArray, confidence: float, undefined: str | None = None
+) -> Estimate:
+    """Return the weight of the cells ``hits`` over that of both, with Wilson's interval."""
+    parts = [np.asarray([values[mask].sum()]) for values in (joint.rows, joint.squares) for mask in (hits, misses)]
+    total = float(parts[0][0] + parts[1][0])
+    if total == 0:
+        raise InconclusiveError(
+            undefined or "no row counts", "at least one such row", "judge more rows, or another metric"
+        )
+    low, high = ratio_limits(parts[0], parts[1], (parts[2], parts[3]), z=critical(confidence), weighted=joint.weighted)
+    limits = float(low[0]), float(high[0])
+    return Estimate(float(parts[0][0]) / total, joint.n, *limits, _name(joint, "wilson"), confidence)
+
+
+def _over_classes(joint: Joint, name: str, method: str, confidence: float) -> Estimate:
+    """Return the average over classes that ``method`` names."""
+    if method == "micro" or (method == "weighted" and name == "recall"):
+        # Each row has one true and one predicted class: pooled over the classes, all three are the accuracy.
+        return _ratio(joint, joint.right, ~joint.right, confidence)
+    _demand_all(joint, name)
+    if method == "weighted" or len(joint.labels) > MOST_CLASSES:
+        return averaged(joint, name, method, confidence)
+    if name == "f1_score":
+        return _macro_f1(joint, confidence)
+    return _macro(joint, joint.by_guess if name == "precision" else joint.by_truth, confidence)
+
+
+def _demand_all(joint: Joint, name: str) -> None:
+    if name == "f1_score":
+        return
+    trials, why = (
+        (joint.by_guess(joint.rows), "was never predicted")
+        if name == "precision"
+        else (joint.by_truth(joint.rows), "has no row")
+    )
+    if (trials == 0).any():
+        label = joint.labels[int(np.argmin(trials))]
+        raise InconclusiveError(
+            f"{name} is undefined: the class {label!r} {why}", "every class both in truth and in predictions"
+        )
+
+
+def _macro(
+    joint: Joint, along: Callable[[FloatArray], FloatArray], confidence: float, only: BoolArray | None = None
+) -> Estimate:
+    """Return the mean over classes of hits given the sums ``along`` truth (recall) or predictions (precision)."""
+    parts = [along(values * mask) for values in (joint.rows, joint.squares) for mask in (joint.right, ~joint.right)]
+    hits, misses, good, bad = parts if only is None else [part[only] for part in parts]
+    low, high = ratio_limits(hits, misses, (good, bad), z=critical(confidence), weighted=joint.weighted)
+    values = hits / (hits + misses)
+    limits = mover_mean(values, low, high)
+    return Estimate(float(values.mean()), joint.n, *limits, _name(joint, "mover"), confidence)
+
+
+def _macro_f1(joint: Joint, confidence: float) -> Estimate:
+    hits = joint.by_truth(joint.rows * joint.right)
+    margins = joint.by_truth(joint.rows) + joint.by_guess(joint.rows)
+    good = joint.by_truth(joint.squares * joint.right)
+    bad = joint.by_truth(joint.squares) + joint.by_guess(joint.squares) - 2 * good
+    low, high = ratio_limits(hits, margins - 2 * hits, (good, bad), z=critical(confidence), weighted=joint.weighted)
+    values = 2 * hits / margins
+    correlation = f1_correlation(_table(joint), values, margins)
+    limits = mover_mean(values, 2 * low / (1 + low), 2 * high / (1 + high), correlation)
+    return Estimate(float(values.mean()), joint.n, *limits, _name(joint, "mover"), confidence)
+
+
+def _table(joint: Joint) -> FloatArray:
+    """Return the sums of the squared weights by (true class, predicted class), shape (k, k): counts without weights."""
+    table = np.zeros((len(joint.labels), len(joint.labels)))
+    table[joint.truth, joint.guess] = joint.squares
+    return table
+
+
+def f1_correlation(table: FloatArray, f1: FloatArray, margins: FloatArray) -> FloatArray:
     """Return the delta method's correlations of the classes' F1; shape (k, k), 0 where a class does not vary.
 
     One row of the cell (i, j) moves F1 of class a by (2 [i = j = a] - F_a ([i = a] + [j = a])) / (row_a + column_a), so
     two classes share the rows confused between them, and nothing else.
+
+    Args:
+        table: rows, or sums of squared weights, by (true class, predicted class); shape (k, k).
+        f1: of each class, shape (k,).
+        margins: row and column sums of the (weighted) counts, shape (k,).
     """
-    hits, margins = np.diag(table), table.sum(axis=0) + table.sum(axis=1)
+    hits, sums = np.diag(table), table.sum(axis=0) + table.sum(axis=1)
     slope = f1 / margins
     shared = (table + table.T) * slope[:, None] * slope[None, :]
-    own = (hits * (2 - 2 * f1) ** 2 + (margins - 2 * hits) * f1**2) / margins**2
+    own = (hits * (2 - 2 * f1) ** 2 + (sums - 2 * hits) * f1**2) / margins**2
     np.fill_diagonal(shared, own)
     deviation = np.sqrt(np.where(own > 0, own, np.inf))
     correlation: FloatArray = shared / (deviation[:, None] * deviation[None, :])
@@ -137,77 +262,84 @@ def _f1_correlation(table: FloatArray, f1: FloatArray) -> FloatArray:
     return correlation
 
 
-def _met(sample: Sample) -> tuple[tuple[Any, ...], IntArray]:
-    """Return the classes that occur in truth or predictions, and their confusion matrix, as scikit-learn averages."""
-    table = confusion(sample)
-    met = np.flatnonzero(table.sum(axis=0) + table.sum(axis=1))
-    return tuple(sample.classes[code] for code in met), table[np.ix_(met, met)]
+def _name(joint: Joint, method: str) -> str:
+    return f"{method}-effective" if joint.weighted else method
 
 
-def _macro(sample: Sample, axis: int, confidence: float) -> Estimate:
-    """Return the mean over classes of hits given the table's sums along ``axis``: 0 for precision, 1 for recall."""
-    labels, table = _met(sample)
-    hits, trials = np.diag(table), table.sum(axis=axis)
-    if (trials == 0).any():
-        what, why = (("precision", "was never predicted"), ("recall", "has no row"))[axis]
-        label = labels[int(np.argmin(trials))]
-        raise InconclusiveError(
-            f"{what} is undefined: the class {label!r} {why}", "every class both in truth and in predictions"
-        )
-    values = hits / trials
-    low, high = wilson(hits, trials, critical(confidence))
-    return _estimate(float(values.mean()), len(sample), mover_mean(values, low, high), "mover", confidence)
+_NOBODY = "precision is undefined: no row was predicted positive"
+_NO_POSITIVE = "recall is undefined: no row is truly positive"
+_NO_NEGATIVE = "specificity is undefined: no row is truly negative"
+_EVERYBODY = "the negative predictive value is undefined: every row was predicted positive"
+_NEITHER = "F1 is undefined: no row is positive, neither truly nor as predicted"
 
 
-def _share(hits: int, trials: int, n: int, confidence: float) -> Estimate:
-    low, high = wilson(hits, trials, critical(confidence))
-    return _estimate(hits / trials, n, (float(low), float(high)), "wilson", confidence)
+def class_shares(sample: Sample) -> FloatArray:
+    """Return the share of the rows, or of their weight, in each class; shape (k,).
+
+    Raises:
+        MeasurementError: a regression sample.
+    """
+    if sample.true_codes is None:
+        raise MeasurementError("a regression sample", "a classification sample")
+    sums = np.bincount(sample.true_codes, weights=sample.weights, minlength=len(sample.classes))
+    return np.asarray(sums / sums.sum())
 
 
-def _estimate(value: float, n: int, limits: Limits, method: str, confidence: float) -> Estimate:
-    return Estimate(value, n, limits[0], limits[1], method, confidence)
-
-
-def _demand(count: int, message: str) -> None:
-    if count == 0:
-        raise InconclusiveError(message, "at least one such row", "judge more rows, or another metric")
-
-
-def accuracy_floor(sample: Sample) -> float:
+def accuracy_floor(sample: Sample, _method: str = "") -> float:
     """Return the accuracy of always answering the commonest class."""
-    return float(_class_counts(sample).max() / len(sample))
+    return float(class_shares(sample).max())
 
 
-def precision_floor(sample: Sample) -> float:
-    """Return the precision expected without looking: the share of positives; multiclass: 1 / classes met."""
-    return _blind(sample, lambda cells: (cells.tp + cells.fn) / len(sample))
+def balanced_floor(sample: Sample) -> float:
+    """Return 1 / classes that have rows, which every blind answer reaches."""
+    return 1 / int(np.count_nonzero(class_shares(sample)))
 
 
-def recall_floor(sample: Sample) -> float:
+def precision_floor(sample: Sample, method: str = "macro") -> float:
+    """Return the precision expected without looking: the share of positives; multiclass: 1 / classes met.
+
+    Weighted over several classes: the sum of their squared shares, which answers drawn from the shares reach.
+    """
+    if sample.task is Task.BINARY:
+        return mean_of(sample.truth.astype(float), sample.weights)
+    return _blind(sample, method, lambda shares: float(shares @ shares))
+
+
+def recall_floor(sample: Sample, method: str = "macro") -> float:
     """Return the recall expected of as many blind positives as the model gave; multiclass: 1 / classes met.
 
     Always answering "positive" would have the recall 1, which nothing beats, and answering the majority has 0, which
     everything beats; what a blind answer can expect at the model's own rate is the share that the model selects.
     """
-    return _blind(sample, lambda cells: (cells.tp + cells.fp) / len(sample))
+    if sample.task is Task.BINARY:
+        return mean_of(sample.selected.astype(float), sample.weights)
+    return _blind(sample, method, lambda shares: float(shares.max()))
 
 
-def f1_floor(sample: Sample) -> float:
+def specificity_floor(sample: Sample) -> float:
+    """Return the share that the model does not select: its own rate of negatives, given blindly."""
+    return mean_of((~sample.selected).astype(float), sample.weights)
+
+
+def negative_floor(sample: Sample) -> float:
+    """Return the share of negatives."""
+    return mean_of((~sample.truth).astype(float), sample.weights)
+
+
+def f1_floor(sample: Sample, method: str = "macro") -> float:
     """Return the best F1 expected without looking: that of always answering "positive"; multiclass: 1 / classes met.
 
     Of all blind answers none has a higher expected ratio; the majority's own would be 0 wherever positives are rare,
-    and a model that always answers "positive" would beat it.
+    and a model that always answers "positive" would beat it. Weighted over several classes: the better of always
+    answering the commonest and answers drawn from the shares.
     """
-    return _blind(sample, lambda cells: f1_of(cells.tp + cells.fn, cells.fp + cells.tn, 0))
-
-
-def _blind(sample: Sample, binary: Callable[[Counts], float]) -> float:
     if sample.task is Task.BINARY:
-        return binary(counts(sample))
-    return 1 / len(_met(sample)[0])
+        share = mean_of(sample.truth.astype(float), sample.weights)
+        return 2 * share / (1 + share)
+    return _blind(sample, method, lambda p: float(max(p @ p, 2 * p.max() ** 2 / (1 + p.max()))))
 
 
-def _class_counts(sample: Sample) -> IntArray:
-    if sample.true_codes is None:
-        raise MeasurementError("a regression sample", "a classification sample")
-    return np.bincount(sample.true_codes, minlength=len(sample.classes))
+def _blind(sample: Sample, method: str, weighted: Callable[[FloatArray], float]) -> float:
+    if method == "micro":
+        return accuracy_floor(sample)
+    return weighted(class_shares(sample)) if method == "weighted" else 1 / len(joint_of(sample).labels)

@@ -18,12 +18,14 @@ class Part:
         n: rows in the part.
         low: lower confidence limit, None where no interval is defined.
         high: upper confidence limit, None where no interval is defined.
+        predicted: mean of what was predicted, in a bin of a reliability diagram.
     """
 
     value: float
     n: int
     low: float | None = None
     high: float | None = None
+    predicted: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

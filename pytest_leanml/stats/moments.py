@@ -15,14 +15,39 @@ if TYPE_CHECKING:
 NEGLIGIBLE = 1e-9
 
 
-def standard_error(values: FloatArray) -> float | None:
-    """Return the standard error of the mean; None for one row, or where nothing varies beyond rounding."""
+def effective(weights: FloatArray | None, n: int) -> float:
+    """Return Kish's effective sample size (1965, Survey Sampling): n for equal weights, less for others."""
+    return float(n) if weights is None else float(weights.sum() ** 2 / (weights @ weights))
+
+
+def degrees(weights: FloatArray | None, n: int) -> int:
+    """Return the degrees of freedom of an interval that rests on ``n`` rows, at least 1."""
+    return max(1, int(effective(weights, n)) - 1)
+
+
+def mean_of(values: FloatArray, weights: FloatArray | None = None) -> float:
+    """Return the mean; ``np.average`` where there are weights."""
+    return float(values.mean()) if weights is None else float(weights @ values / weights.sum())
+
+
+def standard_error(values: FloatArray, weights: FloatArray | None = None) -> float | None:
+    """Return the standard error of the mean; None for one row, or where nothing varies beyond rounding.
+
+    With weights it is the linearised one of a ratio of two sums (Cochran 1977, Sampling Techniques, 6.3), the root of
+    the sum of (w (x - mean))^2 over the sum of w, times the root of m / (m - 1) with Kish's m.
+    """
     if len(values) < 2 or float(values.max() - values.min()) <= 1e-12 * float(abs(values).max()):  # noqa: PLR2004
         return None
-    return float(values.std(ddof=1)) / math.sqrt(len(values))
+    if weights is None:
+        return float(values.std(ddof=1)) / math.sqrt(len(values))
+    rows = effective(weights, len(values))
+    pulls = weights * (values - mean_of(values, weights))
+    return math.sqrt(float(pulls @ pulls) * rows / max(rows - 1, 1e-9)) / float(weights.sum())
 
 
-def mean_estimate(values: FloatArray, confidence: float, *, bounds: Limits, unit: str = "1") -> Estimate:
+def mean_estimate(
+    values: FloatArray, confidence: float, *, bounds: Limits, unit: str = "1", weights: FloatArray | None = None
+) -> Estimate:
     """Return the mean of ``values`` with Student's t interval, cut to ``bounds``.
 
     Where all rows have the same value, t would give an interval of width zero: bounded values (to a billionth of their
@@ -33,13 +58,15 @@ def mean_estimate(values: FloatArray, confidence: float, *, bounds: Limits, unit
         confidence: two-sided level.
         bounds: the lowest and highest value that a row can have; infinite where there is none.
         unit: of the values.
+        weights: shape (n,), above 0; None for all the same. The interval is then "weighted-t".
     """
-    mean, n, width = float(values.mean()), len(values), bounds[1] - bounds[0]
+    mean, n, width = mean_of(values, weights), len(values), bounds[1] - bounds[0]
     if math.isfinite(width) and (n == 1 or float(values.max() - values.min()) <= NEGLIGIBLE * width):
-        low, high = unvaried(mean, n, confidence, bounds)
+        low, high = unvaried(mean, int(effective(weights, n)), confidence, bounds)
         return Estimate(mean, n, low, high, "binomial-bound", confidence, unit)
-    error = standard_error(values)
+    error = standard_error(values, weights)
     if error is None:
         return Estimate(mean, n, confidence=confidence, unit=unit)
-    low, high = student(mean, error, n, confidence)
-    return Estimate(mean, n, max(low, bounds[0]), min(high, bounds[1]), "student-t", confidence, unit)
+    low, high = student(mean, error, degrees(weights, n) + 1, confidence)
+    method = "student-t" if weights is None else "weighted-t"
+    return Estimate(mean, n, max(low, bounds[0]), min(high, bounds[1]), method, confidence, unit)

@@ -111,7 +111,7 @@ def gain(  # noqa: PLR0913 - keyword only
     """Return how much better the candidate is than the champion; positive where it is better.
 
     Args:
-        metric: a key of ``quality.METRICS``.
+        metric: one of ``PAIRED``.
         candidate: the new model's answers.
         champion: the present model's, on the same rows in the same order.
         relative: divide the gain by the champion's value.

@@ -16,8 +16,15 @@ def demand_same(candidate: Sample, champion: Sample) -> None:
     """Refuse to compare different questions, or answers to different rows.
 
     Raises:
-        MeasurementError: another task, positive label, number of rows or true values.
+        MeasurementError: another task, positive label, number of rows or true values, or rows that are weighted: the
+            paired intervals know no weights, and none is ignored.
     """
+    if candidate.weights is not None or champion.weights is not None:
+        raise MeasurementError(
+            "weighted rows in a paired comparison",
+            "rows that count the same",
+            "remove `data.weights` where models are compared, or compare weighted metrics in a test of your own",
+        )
     if candidate.task is not champion.task or candidate.positive != champion.positive:
         raise MeasurementError(
             f"a {candidate.task} candidate (positive: {candidate.positive!r}) beside a {champion.task} champion "

@@ -35,12 +35,15 @@ class Sample:
             ``classes``; None where there are none. Only log loss and the Brier score demand probabilities.
         classes: the k labels; two of them for a binary task; empty for a regression.
         positive: the label that counts as positive in a binary task.
+        weights: shape (n,), what each row counts, not negative and not all 0, brought to a largest of 1; None where all
+            rows count the same, also where equal ones were given.
         true_codes: shape (n,), positions of ``y_true`` in ``classes``; None for a regression.
         pred_codes: shape (n,), positions of ``y_pred`` in ``classes``; None for a regression or without ``y_pred``.
 
     Raises:
-        InconclusiveError: there is no row.
-        MeasurementError: unequal lengths, a wrong shape, NaN, infinity, a label that is not among ``classes``.
+        InconclusiveError: there is no row, or none of a weight above 0.
+        MeasurementError: unequal lengths, a wrong shape, NaN, infinity, a negative weight, a label that is not among
+            ``classes``.
     """
 
     task: Task
@@ -49,6 +52,7 @@ class Sample:
     scores: FloatArray | None = None
     classes: tuple[Any, ...] = ()
     positive: Any = None
+    weights: FloatArray | None = None
     true_codes: IntArray | None = field(init=False, repr=False, default=None)
     pred_codes: IntArray | None = field(init=False, repr=False, default=None)
 
@@ -56,6 +60,7 @@ class Sample:
         """Check everything once and translate labels to codes."""
         _demand_rows(self.y_true)
         _demand_length(self.y_pred, len(self.y_true), "y_pred", dimensions=1)
+        object.__setattr__(self, "weights", _weights(self.weights, len(self.y_true)))
         if self.task is Task.REGRESSION:
             _demand_values(self)
             return
@@ -89,11 +94,18 @@ class Sample:
         """Return the sample of ``rows``, a mask of shape (n,) or positions.
 
         Raises:
-            InconclusiveError: no row is left.
+            InconclusiveError: no row is left, or none of a weight above 0.
         """
         y_pred = None if self.y_pred is None else self.y_pred[rows]
         scores = None if self.scores is None else self.scores[rows]
-        return replace(self, y_true=self.y_true[rows], y_pred=y_pred, scores=scores)
+        weights = None if self.weights is None else self.weights[rows]
+        return replace(self, y_true=self.y_true[rows], y_pred=y_pred, scores=scores, weights=weights)
+
+    def counted(self) -> Sample:
+        """Return the sample of the rows that have a weight above 0."""
+        if self.weights is None or self.weights.all():
+            return self
+        return self.take(self.weights > 0)
 
 
 def make_sample(  # noqa: PLR0913 - the parts of a sample
@@ -104,6 +116,7 @@ def make_sample(  # noqa: PLR0913 - the parts of a sample
     *,
     classes: Sequence[Any] = (),
     positive: Any = None,
+    weights: npt.ArrayLike | None = None,
 ) -> Sample:
     """Build a Sample from anything that is like an array.
 
@@ -118,24 +131,26 @@ def make_sample(  # noqa: PLR0913 - the parts of a sample
         scores: shape (n,) for a binary task, (n, k) for a multiclass one.
         classes: labels in the order of the scores' columns.
         positive: label that counts as positive in a binary task.
+        weights: shape (n,), what each row counts; None for all the same.
 
     Raises:
-        InconclusiveError: there is no row.
+        InconclusiveError: as for Sample.
         MeasurementError: as for Sample.
     """
     task = Task(task)
+    shares = None if weights is None else as_floats(weights, "weights")
     truth = np.asarray(y_true)
     predicted = None if y_pred is None else np.asarray(y_pred)
     probabilities = None if scores is None else as_floats(scores, "scores")
     if task is Task.REGRESSION:
         values = None if predicted is None else as_floats(predicted, "y_pred")
-        return Sample(task, as_floats(truth, "y_true"), values, probabilities)
+        return Sample(task, as_floats(truth, "y_true"), values, probabilities, weights=shares)
     if task is Task.MULTICLASS and probabilities is not None and not len(classes):
         raise MeasurementError("multiclass scores without classes", "the labels in the order of the scores' columns")
     known = _natives(classes) if len(classes) else _labels_of(truth, predicted)
     if task is Task.BINARY:
         known, positive = _binary_classes(known, positive)
-    return Sample(task, truth, predicted, probabilities, known, positive)
+    return Sample(task, truth, predicted, probabilities, known, positive, shares)
 
 
 def as_floats(values: npt.ArrayLike, name: str) -> FloatArray:
@@ -257,6 +272,24 @@ def _demand_length(array: npt.NDArray[Any] | None, rows: int, name: str, *, dime
         raise MeasurementError(
             f"{name} has the shape {array.shape}", f"{rows} rows like y_true, in {dimensions} dimension(s)"
         )
+
+
+def _weights(given: FloatArray | None, rows: int) -> FloatArray | None:
+    """Return weights whose largest is 1, so that their squares fit a float; None where they do not differ."""
+    if given is None:
+        return None
+    _demand_length(given, rows, "weights", dimensions=1)
+    weights = as_floats(given, "weights")
+    low, high = float(weights.min()), float(weights.max())
+    if low < 0:
+        raise MeasurementError(
+            f"{int((weights < 0).sum())} of {rows} weights are negative, down to {low:.6g}",
+            "weights of 0 or more",
+            "correct the column under `data.weights`",
+        )
+    if high == 0:
+        raise InconclusiveError(f"all {rows} rows have the weight 0", "at least one row that counts")
+    return None if low == high else weights / high
 
 
 def _demand_values(sample: Sample) -> None:

@@ -7,6 +7,7 @@ from sklearn import metrics
 
 from pytest_leanml.checks.comparison import Comparison
 from pytest_leanml.errors import FirstRelease, InconclusiveError, MeasurementError
+from pytest_leanml.stats.paired import PAIRED
 from pytest_leanml.stats.quality import METRICS, Needs
 
 
@@ -33,7 +34,7 @@ def value(name, frame, answer, score):
     }[name]()
 
 
-OF_CLASSES = [name for name, metric in METRICS.items() if metric.needs is not Needs.VALUES]
+OF_CLASSES = [name for name in PAIRED if METRICS[name].needs is not Needs.VALUES]
 
 
 @pytest.mark.parametrize("asked", [(name, relative) for name in OF_CLASSES for relative in (False, True)])

@@ -57,7 +57,7 @@ def test_regression_agrees_with_scikit_learn(amounts, make_study, told, ledger, 
 
 
 def test_there_is_a_method_for_every_metric():
-    assert set(METRICS) == {*CLASSES, *VALUES}
+    assert {*CLASSES, *VALUES} <= set(METRICS)
     assert all(callable(getattr(Quality, name)) for name in METRICS)
 
 

@@ -43,7 +43,7 @@ DOCUMENT = {
         {"id": "near", "outcome": "failed", "severity": "warning"},
         {"id": "open", "outcome": "inconclusive", "severity": "error"},
     ],
-    "baseline": {"no_skill": {"accuracy": 0.5}},
+    "baseline": {"no_skill": {"accuracy": 0.5}, "simple": {"accuracy": 0.75}},
     "measurements": {
         "quality.accuracy": {"metric": "accuracy", "value": 0.79, "low": 0.7, "high": None, "sampleSize": 12345,
                              "comparator": ">=", "threshold": 0.8, "passed": False, "check": "quality.accuracy"},
@@ -80,7 +80,7 @@ def test_the_verdict_comes_first_and_the_files_last(screen, capsys, tmp_path):
     assert "model gate: DENY" in shown[0]
     assert shown[1] == "flights 2 is not promoted for production; the registry is as it was"
     text = "\n".join(shown)
-    assert re.search(r"- quality.accuracy +0.79 \[0.7, -\] n=12,345 +>= 0.8  \(no skill 0.5\)", text)
+    assert re.search(r"- quality.accuracy +0.79 \[0.7, -\] n=12,345 +>= 0.8  \(no skill 0.5, simple 0.75\)", text)
     assert re.search(r"\+ rows +10,000 rows", text)
     assert re.search(r"! near +1 row", text)
     assert re.search(r"\? open +1e\+20", text)
