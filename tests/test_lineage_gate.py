@@ -62,7 +62,9 @@ def outcomes(root):
 
 def test_what_the_run_says_reaches_the_evidence(trained, gate):
     root, _client, _run = trained
-    gate("--gate-dry-run")
+    _result, decision = gate("--gate-dry-run")
+    assert {"leanml:leakage/leakage.rego", "leanml:lineage/lineage.rego"} <= set(decision["policy"]["files"])
+    assert not [each for each in decision["reasons"] if each["rule"].startswith(("leakage.", "lineage."))]
     found = evidence_in(root)
     assert {name: outcome for name, outcome in outcomes(root).items() if outcome != "passed"} == {}
     assert len(found["checks"]) == 12
@@ -103,6 +105,8 @@ def test_a_run_that_says_nothing_or_too_much_does_not_pass(trained, gate):
         "lineage.cost_share": "error",
     }
     assert "cost_share" not in evidence_in(root)["budget"]
+    rules = {each["rule"] for each in decision["reasons"]}
+    assert {"leakage.leakage.overlap", "lineage.lineage.clean_tree", "lineage.lineage.cost_share"} <= rules
 
 
 def test_a_model_without_a_run_does_not_pass(trained, gate):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from sklearn.linear_model import LogisticRegression
 
@@ -13,7 +14,7 @@ from pytest_leanml.errors import ConfigError, InconclusiveError, MeasurementErro
 from pytest_leanml.sources.estimators import EstimatorPredictor, FunctionPredictor
 from pytest_leanml.sources.predictions import load_predictions
 
-LIBRARIES = {"pandas": lambda frame: frame, "polars": pl.from_pandas}
+LIBRARIES = {"pandas": lambda frame: frame, "polars": pl.from_pandas, "pyarrow": pa.Table.from_pandas}
 
 
 def rows(n, seed):
@@ -73,7 +74,7 @@ def test_no_row_was_trained_on(study, old, new):
 
 def test_the_same_rows_in_two_libraries_meet(study, old):
     assert float(study(pl.from_pandas(old), old).overlap()) == 1
-    assert float(study(old, pl.from_pandas(old)).overlap()) == 1
+    assert float(study(old, pa.Table.from_pandas(old)).overlap()) == 1
 
 
 def test_rows_are_compared_by_the_columns_asked_for(study, old, new):
@@ -158,6 +159,13 @@ def test_a_table_that_is_not_declared_is_an_error(study, old, name):
         getattr(study(None, old), name)()
     with pytest.raises(ConfigError, match="there is no evaluation data"):
         getattr(study(old, None), name)()
+
+
+def test_rows_that_stay_where_they_are_are_refused(study, old):
+    leakage = study(pl.from_pandas(old).lazy(), pl.from_pandas(old).lazy())
+    for ask in (leakage.overlap, leakage.near_overlap, leakage.single_column_power, leakage.time, leakage.identifiers):
+        with pytest.raises(SourceError, match="lazy"):
+            ask()
 
 
 # --- near ----------------------------------------------------------------------------------------
