@@ -36,6 +36,7 @@ BY_KIND = {
     "behaviour": "behaviour",
     "leakage": "leakage",
     "lineage": "lineage",
+    "serving": "serving",
 }
 BY_NAME = ("approval", "model_approval", "streak")
 SHIPPED = (*ALWAYS, *BY_KIND.values(), *BY_NAME)

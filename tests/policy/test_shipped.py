@@ -22,6 +22,7 @@ LIMITS = {
     "data_quality.rows": {"min": 1},
     "behaviour.invariance": {"max": 0},
     "leakage.overlap": {"max": 0.01},
+    "serving.latency_p95_ms": {"max": 50},
     "lineage.training_age_days": {"below": 30},
     "lineage.training_minutes": {"max": 15},
     "history.streak": {"min": 2},
@@ -60,6 +61,9 @@ FACTS = [
     ("measurements", "lineage.training_minutes", "value"),
     ("lineage", "training_age_days"),
     ("budget", "training_minutes"),
+    ("measurements", "serving.latency_p95_ms", "value"),
+    ("measurements", "serving.latency_p95_ms", "high"),
+    ("measurements", "serving.latency_p95_ms", "sampleSize"),
 ]
 ABSENT = object()
 DAMAGE = {"absent": ABSENT, "null": None, "text": "0.9", "list": [0.9], "empty list": [], "object": {}, "true": True}
@@ -88,6 +92,8 @@ def good(evidence):
                             "sampleSize": 27902, "details": {"columns": 3}},
         "lineage.training_minutes": {"value": 0.01, "metric": "training_minutes", "comparator": "<=", "threshold": 15,
                                      **plain, "unit": "minute"},
+        "serving.latency_p95_ms": {"value": 12.5, "low": 11.9, "high": 13.2, "sampleSize": 400, "method": "http",
+                                   "metric": "latency_p95_ms", "comparator": "<=", "threshold": 50, **plain},
         "lineage.training_age_days": {"value": 2.59, "metric": "training_age_days", "comparator": "<",
                                       "threshold": 30, **plain},
     }  # fmt: skip
@@ -132,7 +138,7 @@ def test_good_evidence_passes_in_both(pair, loaded, good, below):
     answers = pair.evaluate(loaded, json.dumps(good), below, 30.0)
     assert [(answer.package, answer.deny) for answer in answers if answer.deny] == []
     assert passes(answers)
-    assert len(answers) == 12
+    assert len(answers) == 13
 
 
 @pytest.mark.parametrize("path", FACTS, ids=".".join)
@@ -176,6 +182,9 @@ def test_damage_never_passes_and_both_agree(pair, loaded, good, below, path):
         (("measurements", "leakage.overlap", "details", "columns"), 0),
         (("measurements", "lineage.training_minutes", "value"), 15.1),
         (("budget", "training_minutes"), 15.1),
+        (("measurements", "serving.latency_p95_ms", "value"), 51),
+        (("measurements", "serving.latency_p95_ms", "high"), 12),
+        (("measurements", "serving.latency_p95_ms", "low"), 0),
         (("measurements", PARITY, "high"), 0.11),
         (("measurements", PARITY, "by", "EWR", "n"), 29),
     ],

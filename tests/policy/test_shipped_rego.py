@@ -21,7 +21,7 @@ from pytest_leanml.rules import SHIPPED
 FOLDER = shipped_folder()
 NAMES = sorted(SHIPPED)
 # What is the same in each of them, so that one file can be copied and changed.
-ALIKE = ("behaviour", "comparison", "data_quality", "drift", "fairness", "leakage", "lineage")
+ALIKE = ("behaviour", "comparison", "data_quality", "drift", "fairness", "leakage", "lineage", "serving")
 FROM_HERE = "# From here on"
 # A number that decides has its home in leanml.yaml. These say what a number can be, or count.
 NUMBERS = {"0", "1", "2", "4", "5", "8", "28", "29", "30", "31", "100", "400", "36500", "1e300", "1e301", "1e-6"}
@@ -177,6 +177,9 @@ EVIDENCE = {
         "behaviour.invariance[sex]": {"value": 0.0, "low": 0.0, "high": 0.007, "sampleSize": 500},
         "leakage.overlap": {"value": 0.001, "sampleSize": 27902, "details": {"columns": 3}},
         "leakage.groups": {"value": 0.5, "sampleSize": 27902, "by": {"tail": {"value": 0.5, "n": 27902}}},
+        "serving.latency_p95_ms": {"value": 12.5, "low": 11.9, "high": 13.2, "sampleSize": 400, "method": "http"},
+        "serving.parity": {"value": 0, "low": 0, "high": 0.019, "sampleSize": 200, "method": "call"},
+        "serving.signature": {"value": 0, "sampleSize": 27902},
         "lineage.training_age_days": {"value": 2.59},
         "lineage.training_minutes": {"value": 0.01},
         "lineage.data_digests": {"value": 1, "by": {"train": {"value": 1, "n": 1}}},
@@ -198,6 +201,9 @@ LEANML = {
         "behaviour.invariance": {"max": 0},
         "leakage.overlap": {"max": 0.01},
         "leakage.groups": {"max": 0.5},
+        "serving.latency_p95_ms": {"max": 50},
+        "serving.parity": {"max": 0.02},
+        "serving.signature": {"max": 0},
         "lineage.training_age_days": {"below": 30},
         "lineage.training_minutes": {"max": 15},
         "lineage.data_digests": {"min": 1},
