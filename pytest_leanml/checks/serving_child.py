@@ -59,13 +59,13 @@ def _measured(job: Mapping[str, Any]) -> dict[str, Any]:
     return {"ready": ready, "peak": peak_bytes(), "before": before}
 
 
-def peak_bytes() -> int:
+def peak_bytes(status: Path = Path("/proc/self/status")) -> int:
     """Return the largest resident memory of this process so far.
 
-    Linux tells it of this very program under /proc; ``ru_maxrss`` there begins with that of the parent, since it
-    survives the exec.
+    Args:
+        status: where Linux tells it of this very program; ``ru_maxrss``, which other systems have, begins there with
+            that of the parent, since it survives the exec.
     """
-    status = Path("/proc/self/status")
     if status.exists():
         line = next(each for each in status.read_text("ascii").splitlines() if each.startswith("VmHWM:"))
         return int(line.split()[1]) * _KILO

@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 import time
+from contextlib import ExitStack
 
 import numpy as np
 import pandas as pd
@@ -55,6 +56,7 @@ def test_cells_are_written_as_json_has_them(serve, ask):
             "never": [pd.NaT],
             "small": np.array([0.1], dtype=np.float32),
             "kind": pd.Categorical(["c"]),
+            "mixed": np.array([np.float64(0.25)], dtype=object),
         }
     )
     ask(server.url, rows, format="records")
@@ -68,6 +70,7 @@ def test_cells_are_written_as_json_has_them(serve, ask):
             "never": None,
             "small": float(np.float32(0.1)),
             "kind": "c",
+            "mixed": 0.25,
         }
     ]
 
@@ -154,6 +157,21 @@ def test_nobody_listens(ask):
         port = taken.getsockname()[1]
         with pytest.raises(SourceError, match="cannot be asked: ConnectionRefusedError"):
             ask(f"http://127.0.0.1:{port}/")
+
+
+def test_a_server_that_takes_no_connection_is_late(ask):
+    """Its queue is full, so that nobody answers the first packet."""
+    with socket.socket() as full, ExitStack() as waiting:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(4):
+            other = waiting.enter_context(socket.socket())
+            other.setblocking(False)
+            other.connect_ex(full.getsockname())
+        began = time.monotonic()
+        with pytest.raises(SourceError, match="is late"):
+            ask(f"http://127.0.0.1:{full.getsockname()[1]}/", timeout=0.3)
+        assert time.monotonic() - began < 3
 
 
 def hung(handler, _):

@@ -21,6 +21,7 @@ from mlflow.pyfunc import scoring_server
 app = scoring_server.init(mlflow.pyfunc.load_model(sys.argv[1]))
 with socket.socket() as listening:
     listening.bind(("127.0.0.1", 0))
+    listening.listen()
     print(listening.getsockname()[1], flush=True)
     uvicorn.Server(uvicorn.Config(app, log_level="error")).run(sockets=[listening])
 """

@@ -73,6 +73,15 @@ def test_start_and_memory_of_each_kind_of_file(measure, saved, name, ledger):
     assert ledger[-1].method == "fresh process"
 
 
+def test_an_onnx_model_is_served_by_its_columns(measure, saved, serve, classifier):
+    """Its probabilities are 32-bit floats; those of the model that it was made from differ by no more than that."""
+    server = serve(answers=lambda rows: classifier.predict_proba(rows[["distance", "delay"]]).tolist())
+    found = measure(facts(saved / "model.onnx")).parity(url=server.url, answer="scores", tolerance=1e-4)
+    assert (float(found), found.n) == (0, 200)
+    labels = serve(answers=lambda rows: classifier.predict(rows[["distance", "delay"]]).tolist())
+    assert measure(facts(saved / "model.onnx")).parity(url=labels.url) == 0
+
+
 def test_an_mlflow_folder(measure, logged):
     place = logged / "signed"
     found = measure(facts(place))
@@ -252,6 +261,14 @@ def test_the_child_in_this_process(saved, flights, tmp_path, monkeypatch):
     assert 0 < found["before"] <= found["peak"]
     assert found["ready"] <= time.monotonic()
     assert str(tmp_path) in sys.path
+
+
+def test_the_peak_is_told_elsewhere_too(tmp_path):
+    """Without /proc the system's own count is used: of the same size, in the same unit."""
+    block = np.ones(5_000_000)
+    found = serving_child.peak_bytes(tmp_path / "absent")
+    assert found >= block.nbytes
+    assert 0.5 < found / serving_child.peak_bytes() < 20
 
 
 def test_the_peak_is_that_of_this_process():
