@@ -19,6 +19,8 @@ _LONG = re.compile(r"(?<![\w.:])-?[0-9]+\.[0-9]{5,}(?:e-?[0-9]+)?(?![\w.:])")
 _LEAST = 0.01
 # Whose answers stand beside a quality.
 _OTHERS = {"no_skill": "no skill", "simple": "simple"}
+# A unit that is a word has a plural; MB, USD, ms and rows/s have none.
+_WORD = re.compile(r"[a-z]{3,}(?<!s)")
 # Units that no number is read with.
 _BARE = ("", "1")
 
@@ -53,7 +55,7 @@ def exact(record: Mapping[str, Any]) -> bool:
 def measured(record: Mapping[str, Any]) -> str:
     """Write value and unit, then interval and sample size where they say more than the value does."""
     unit, size = str(record.get("unit") or ""), record.get("sampleSize")
-    plural = "" if record["value"] == 1 or unit.endswith("s") else "s"
+    plural = "" if record["value"] == 1 or not _WORD.fullmatch(unit) else "s"
     named = f" {unit}{plural}" if unit not in _BARE else ""
     value = number(record["value"]) + named
     if exact(record):

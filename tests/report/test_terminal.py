@@ -203,3 +203,11 @@ def test_a_reason_shows_what_it_has():
     assert words.against(Reason("x", "y", measured=0.5)) == "measured 0.5"
     assert words.against(Reason("x", "y", limit="> 1")) == "limit > 1"
     assert words.against(Reason("x", "0.5 is not > 1", measured=0.5, limit="> 1")) == ""
+
+
+@pytest.mark.parametrize(
+    ("unit", "told"),
+    [("MB", "2.5 MB"), ("USD", "2.5 USD"), ("ms", "2.5 ms"), ("rows/s", "2.5 rows/s"), ("day", "2.5 days")],
+)
+def test_a_unit_that_is_a_word_has_a_plural(unit, told):
+    assert words.measured({"value": 2.5, "unit": unit}) == told

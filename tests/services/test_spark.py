@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.stats import ks_2samp
 
+from pytest_leanml.checks.data_quality import DataQuality
 from pytest_leanml.checks.drift import Drift
 from pytest_leanml.checks.study import Study, StudySettings
 from pytest_leanml.sources.columns import column_names, row_count
@@ -90,13 +91,37 @@ def test_distance_counts_and_spread_are_those_of_the_rows(frames):
     assert below["value"].tolist() == [(arrays["value"][0] <= edge).sum() for edge in (-0.5, 0.5)]
 
 
+def study_of(old, new, records) -> Study:
+    tables = {"train": describe(old, name="train"), "evaluation": describe(new, name="evaluation")}
+    settings = StudySettings(drift_columns=("value", "whole", "text", "time"), evaluated_at="2026-03-02T12:00:00Z")
+    return Study(settings, candidate=lambda: None, champion=lambda: None, table=tables.get, sink=records.append)
+
+
+def test_rules_count_what_they_count_in_memory(frames):
+    def counted(old, new):
+        rules = DataQuality(study_of(old, new, []))
+        found = [
+            rules.not_null(),
+            rules.unique("whole", "time"),
+            rules.between({"value": [-1, 1], "whole": [1, 7]}),
+            rules.in_set("text", ["a"]),
+            rules.matches("text", "[ac]"),
+            rules.references({"text": {"table": "train", "column": "text"}}),
+            rules.schema_drift(),
+            rules.duplicates("whole", "text"),
+            rules.constant_columns(),
+            rules.near_constant_columns(share=0.6),
+            rules.freshness_hours("time"),
+        ]
+        return {each.id: (float(each), each.n) for each in found}
+
+    assert counted(*frames) == counted(*(table.to_pandas() for table in TABLES))
+
+
 def test_drift_is_that_of_frames_in_memory(frames):
     def share(old, new):
-        tables = {"train": describe(old, name="train"), "evaluation": describe(new, name="evaluation")}
         records = []
-        settings = StudySettings(drift_columns=("value", "whole", "text", "time"))
-        study = Study(settings, candidate=lambda: None, champion=lambda: None, table=tables.get, sink=records.append)
-        Drift(study).share(settled=False)
+        Drift(study_of(old, new, records)).share(settled=False)
         return records[-1].section["drift"]
 
     spark, memory = share(*frames), share(*(table.to_pandas() for table in TABLES))
