@@ -128,7 +128,7 @@ def weights_of(study: Study) -> NDArray[np.float64] | None:
     Raises:
         MeasurementError: one that is no finite number.
     """
-    found = getattr(study, "weights", lambda: None)()
+    found = study.weights()
     return None if found is None else as_floats(found, "weights")
 
 

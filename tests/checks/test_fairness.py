@@ -214,19 +214,37 @@ def test_a_failure_names_the_groups_that_differ(uneven, make_study):
     assert "(newcombe)" in text
 
 
-def test_weights_are_refused_or_used_and_never_left_out(uneven, make_study, monkeypatch):
-    study = make_study(uneven)
-    weights = np.where(uneven.sex == "F", 1.0, 0.5) * np.where(uneven.answer == 1, 2.0, 1.0)
-    monkeypatch.setattr(study, "weights", lambda: weights, raising=False)
-    measured = Fairness(study).demographic_parity_difference("sex")
-    by = fairlearn.metrics.MetricFrame(
-        metrics=fairlearn.metrics.selection_rate,
-        y_true=uneven.late,
-        y_pred=uneven.answer,
-        sensitive_features=uneven.sex,
-        sample_params={"sample_weight": weights},
-    )
-    assert float(measured) == pytest.approx(by.difference(), abs=1e-9)
+@pytest.fixture
+def weighted(uneven):
+    return uneven.assign(w=np.where(uneven.sex == "F", 1.0, 0.5) * np.where(uneven.answer == 1, 2.0, 1.0))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", FAIRLEARNS)
+def test_weights_of_leanml_yaml_are_never_left_out(weighted, make_study, name, method):
+    measured = Fairness(make_study(weighted, weights="w")).measure(name, "sex", method=method)
+    asked = ask(weighted, name, "sex", method=method, sample_weight=weighted.w)
+    assert float(measured) == pytest.approx(asked, abs=1e-9)
+    assert abs(asked - ask(weighted, name, "sex", method=method)) > 1e-4
+
+
+def test_weights_count_in_calibration(weighted, make_study):
+    one, other = (Fairness(make_study(weighted, weights=each)) for each in ("w", None))
+    assert abs(float(one.calibration_within_groups("sex")) - float(other.calibration_within_groups("sex"))) > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"w": -1.0}, MeasurementError, "1200 of them negative"),
+        ({"w": None}, MeasurementError, "weights"),
+        ({"w": 0.0}, InconclusiveError, "weight 0 in the group"),
+        ({"w": np.r_[1.0, np.full(1199, 1e-9)]}, InconclusiveError, "by their weights"),
+    ],
+)
+def test_weights_that_are_none_are_refused(uneven, make_study, change, error, message):
+    with pytest.raises(error, match=message):
+        Fairness(make_study(uneven.assign(**change), weights="w")).accuracy_difference("sex")
 
 
 def test_calibration_within_groups(uneven, make_study, ledger):

@@ -188,23 +188,19 @@ def test_scores_of_several_classes_are_refused(make_study, told):
 
 
 @pytest.fixture
-def weighted(rows, make_study, monkeypatch):
-    study = make_study(rows)
-    weights = np.random.default_rng(0).uniform(0.5, 2, len(rows))
-    monkeypatch.setattr(study, "weights", lambda: weights, raising=False)
-    return study, weights
+def weights(rows):
+    return np.random.default_rng(0).uniform(0.5, 2, len(rows))
 
 
-def test_a_group_that_is_large_by_its_rows_alone_is_inconclusive(rows, weighted):
-    study, weights = weighted
+def test_a_group_that_is_large_by_its_rows_alone_is_inconclusive(rows, make_study, weights):
     weights[(rows.sex == "F").to_numpy()] = np.where(np.arange((rows.sex == "F").sum()) < 3, 1.0, 1e-6)
+    study = make_study(rows.assign(w=weights), weights="w")
     with pytest.raises(InconclusiveError, match=r"'F' has \d+, worth 3 by their weights"):
         Fairness(study).by_group(sk.f1_score, "sex")
 
 
-def test_weights_reach_the_metric(rows, weighted):
-    study, weights = weighted
-    measured = Fairness(study).by_group(sk.f1_score, "sex")
+def test_weights_reach_the_metric(rows, make_study, weights):
+    measured = Fairness(make_study(rows.assign(w=weights), weights="w")).by_group(sk.f1_score, "sex")
     by = {
         group: sk.f1_score(part.late, part.answer, sample_weight=weights[part.index])
         for group, part in rows.groupby("sex")
@@ -213,9 +209,10 @@ def test_weights_reach_the_metric(rows, weighted):
     assert float(measured) == pytest.approx(max(by.values()) - min(by.values()), abs=1e-9)
 
 
-def test_weights_that_a_metric_cannot_take_are_refused(weighted):
+def test_weights_that_a_metric_cannot_take_are_refused(rows, make_study, weights):
+    study = make_study(rows.assign(w=weights), weights="w")
     with pytest.raises(ConfigError, match="rows have weights, and"):
-        Fairness(weighted[0]).by_group(lambda y, p: float((y == p).mean()), "sex", name="mine")
+        Fairness(study).by_group(lambda y, p: float((y == p).mean()), "sex", name="mine")
 
 
 def test_without_fairlearn_the_extra_is_named(rows, make_study, monkeypatch):
