@@ -46,9 +46,10 @@ def settled(record: MeasurementRecord, comparator: str, threshold: float) -> boo
 def rows_needed(record: MeasurementRecord, threshold: float) -> int | None:
     """Return the rows at which the interval would clear a limit, were the value to stay; None where none would do.
 
-    The worst of several slices is settled when each of them is: these are the rows of the slice that needs the most.
+    The worst of several slices is settled when each of them is: these are the rows of the slice that needs the most. The
+    interval of a share of columns that are unsettled does not shrink as the others do, so that it tells no number.
     """
-    if record.n is None:
+    if record.n is None or "unsettled" in record.details:
         return None
     if record.id == "comparison.worst_slice":
         parts = [(part.get("value"), part.get("n"), part.get("low"), part.get("high")) for part in record.by.values()]

@@ -151,4 +151,6 @@ def _mark(record: Mapping[str, Any], outcomes: Mapping[str, str]) -> tuple[str, 
     passed = record.get("passed")
     if passed is None:
         return " ", "white"
-    return ("+", "green") if passed else _MISSED.get(outcomes.get(record.get("check", ""), ""), ("-", "red"))
+    if passed:
+        return "+", "yellow" if record.get("settled") is False else "green"
+    return _MISSED.get(outcomes.get(record.get("check", ""), ""), ("-", "red"))

@@ -113,6 +113,7 @@ def test_without_rows_or_on_the_limit_itself_no_number_is_made_up():
     assert "its interval [0.8, 0.86] lies across" in bare.message
     (drift,) = found(record(0.0, 0.0, 0.5, 9, at("<=", 0.1, 0.0), details={"unsettled": "`x`"}))
     assert drift.message.endswith("compare more rows, to exclude chance in `x`")
+    assert rows_needed(record(0.0, 0.0, 0.5, 9, details={"unsettled": "`x`"}), 0.1) is None
 
 
 @pytest.mark.parametrize(

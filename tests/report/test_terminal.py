@@ -15,7 +15,7 @@ from pytest_leanml.errors import ConfigError, UndecidedError
 from pytest_leanml.judge import Manifest
 from pytest_leanml.report import words
 from pytest_leanml.report.markdown import markdown
-from pytest_leanml.report.terminal import Screen
+from pytest_leanml.report.terminal import Screen, _mark
 from pytest_leanml.vocabulary import Mode, Severity, Verdict
 
 DENIED = Decision(
@@ -118,6 +118,17 @@ def test_over_how_many_tests_the_rate_was_held(screen, capsys, details, expected
     screen.verdict(DENIED, {**document, "measurements": shown}, [], promoted=False, status=20)
     assert (expected in _shown(capsys).splitlines()) is bool(expected)
     assert (f"- {expected}" in markdown(DENIED, {**document, "measurements": shown}).splitlines()) is bool(expected)
+
+
+def test_a_pass_by_the_value_alone_has_another_colour():
+    passed = {"passed": True, "check": "a"}
+    assert [_mark({**passed, **more}, {}) for more in ({}, {"settled": True}, {"settled": False})] == [
+        ("+", "green"),
+        ("+", "green"),
+        ("+", "yellow"),
+    ]
+    assert _mark({"passed": False, "settled": False}, {}) == ("-", "red")
+    assert _mark({}, {}) == (" ", "white")
 
 
 def test_a_dry_run_says_so(screen, capsys):
