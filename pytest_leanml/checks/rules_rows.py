@@ -53,11 +53,13 @@ class Column:
         name: its name.
         kind: what it holds.
         dtype: its narwhals type.
+        sql: whether an engine of SQL holds it.
     """
 
     name: str
     kind: Kind
     dtype: DType
+    sql: bool = False
 
     @property
     def value(self) -> nw.Expr:
@@ -275,7 +277,7 @@ class Rows:
         dtype = _schema_of(frame)[name]
         if _kind_of(dtype) is Kind.OTHER and is_polars(frame):
             return self._taken(name, frame.get_column(name).to_list())
-        return Column(name, _kind_of(dtype), dtype)
+        return Column(name, _kind_of(dtype), dtype, self._sql)
 
     def _taken(self, name: str, values: Any) -> Column:
         """Keep one column as pyarrow has it; a list of objects as their keys, their numbers and their texts."""

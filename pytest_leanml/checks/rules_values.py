@@ -53,7 +53,7 @@ def _closed(column: Column, bounds: Between) -> Between:
     """Close an open end by infinity, which itself is outside: so NaN, which some engines sort last, is too."""
     low = -math.inf if bounds.low is None else _float(column, bounds.low)
     high = math.inf if bounds.high is None else _float(column, bounds.high)
-    return Between(low, high, bounds.above or bounds.low is None, bounds.below or bounds.high is None)
+    return Between(low, high, bounds.above or math.isinf(low), bounds.below or math.isinf(high))
 
 
 def _whole_within(column: Column, bounds: Between) -> nw.Expr | None:
@@ -90,8 +90,9 @@ def _float(column: Column, value: float) -> float:
     try:
         plain = float(value)
     except OverflowError:
-        plain = math.copysign(math.inf, value)
-    return float(np.float32(plain)) if isinstance(column.dtype, nw.Float32) else plain
+        plain = math.inf if value > 0 else -math.inf
+    with np.errstate(over="ignore"):  # beyond what single precision has lies infinity
+        return float(np.float32(plain)) if isinstance(column.dtype, nw.Float32) else plain
 
 
 def _converted(bounds: Between, column: Column) -> Between:
@@ -99,7 +100,7 @@ def _converted(bounds: Between, column: Column) -> Between:
     return replace(bounds, low=low, high=high)
 
 
-def _moment(text: str, column: Column) -> date | datetime:
+def _moment(text: str, column: Column) -> date | datetime | nw.Expr:
     wanted = "a date such as 2026-11-24" if column.kind is Kind.DATE else "a time such as 2026-11-24T08:00:00Z"
     try:
         return date.fromisoformat(text) if column.kind is Kind.DATE else _as_in(column, datetime.fromisoformat(text))
@@ -107,11 +108,14 @@ def _moment(text: str, column: Column) -> date | datetime:
         raise ConfigError(f"{text!r} for the column `{column.name}`, of {column.kind}", wanted, "correct it") from error
 
 
-def _as_in(column: Column, moment: datetime) -> datetime:
+def _as_in(column: Column, moment: datetime) -> datetime | nw.Expr:
     """Return a time as the column has it: in its time zone, or without one."""
     zone = getattr(column.dtype, "time_zone", None)
+    plain = utc(moment).replace(tzinfo=None)
+    if zone is None and column.sql:
+        return nw.lit(plain.isoformat()).cast(nw.Datetime("us"))  # Spark would read the clock in its session's zone
     if zone is None:
-        return utc(moment).replace(tzinfo=None)
+        return plain
     try:
         return utc(moment).astimezone(ZoneInfo(zone))
     except (ZoneInfoNotFoundError, ValueError):

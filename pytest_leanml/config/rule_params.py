@@ -63,7 +63,9 @@ class Between:
 
 def is_number(value: object) -> bool:
     """Tell a finite number; true and false are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return isinstance(value, int) or math.isfinite(value)
 
 
 def bounds_of(given: Any) -> Between:
