@@ -226,3 +226,16 @@ def test_two_tests_cannot_record_one_name():
     (conflict,) = evidence(ledger(check(), twin)).conflicts
     assert conflict.startswith("mine was recorded by test_mine.py::mine and by test_mine.py::other")
     assert not evidence(ledger(check(), check("other"))).conflicts
+
+
+def test_two_processes_may_train_a_simple_model_to_other_last_digits():
+    """Two workers measured the same accuracy, each beside a model of its own: one of them is told, and nothing denies."""
+
+    def measured(worker, simple):
+        section = {"metrics": {"accuracy": 0.95}, "baseline": {"simple": {"accuracy": simple}}}
+        record = MeasurementRecord("quality.accuracy", "accuracy", 0.95, section=section)
+        return replace(check(worker), measurements=(record,))
+
+    found = evidence(ledger(measured("one", 0.9), measured("other", 0.900000001)))
+    assert found.conflicts == ()
+    assert found.document["baseline"]["simple"]["accuracy"] == pytest.approx(0.9, abs=1e-6)

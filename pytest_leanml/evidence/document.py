@@ -163,7 +163,7 @@ def _merge(target: dict[str, Any], source: Mapping[str, Any], name: str, section
         known = target.get(key)
         if isinstance(value, dict) and isinstance(known, dict):
             conflicts += _merge(known, value, name, section or key)
-        elif key in target and not _same(known, value, section):
+        elif key in target and known != value:
             if section == "bias" and key in _WORST_OF and isinstance(known, float) and isinstance(value, float):
                 target[key] = _WORST_OF[key](known, value)
             else:
@@ -171,13 +171,6 @@ def _merge(target: dict[str, Any], source: Mapping[str, Any], name: str, section
         else:
             target[key] = value
     return conflicts
-
-
-def _same(known: object, value: object, section: str | None) -> bool:
-    """Tell whether two say the same; baselines also where two processes trained a simple model to other last digits."""
-    if section == "baseline" and isinstance(known, float) and isinstance(value, float):
-        return math.isclose(known, value, rel_tol=1e-6)
-    return known == value
 
 
 def _larger(one: float, other: float) -> float:

@@ -8,6 +8,7 @@ from sklearn import metrics
 from pytest_leanml.checks.quality import Quality
 from pytest_leanml.errors import InconclusiveError, MeasurementError
 from pytest_leanml.stats.quality import METRICS
+from pytest_leanml.vocabulary import Task
 
 CLASSES = {
     "accuracy": lambda f: metrics.accuracy_score(f.late, f.answer),
@@ -59,6 +60,35 @@ def test_regression_agrees_with_scikit_learn(amounts, make_study, told, ledger, 
 def test_there_is_a_method_for_every_metric():
     assert {*CLASSES, *VALUES} <= set(METRICS)
     assert all(callable(getattr(Quality, name)) for name in METRICS)
+
+
+SETTINGS = {
+    "cost": {"false_positive": 1, "false_negative": 2},
+    "pinball_loss": {"alpha": 0.9},
+    "top_k_accuracy": {"k": 1},
+}
+
+
+def asked(quality, name):
+    return getattr(quality, name)(**SETTINGS.get(name, {}))
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_each_method_measures_its_own_metric(frame, amounts, make_study, told, name):
+    metric = METRICS[name]
+    if Task.REGRESSION in metric.tasks:
+        quality = Quality(make_study(amounts, candidate=told(classes=None, score=None)))
+    elif Task.BINARY in metric.tasks:
+        quality = Quality(make_study(frame))
+    else:
+        frame["late"], scores = np.arange(len(frame)) % 3, np.random.default_rng(0).dirichlet(np.ones(3), len(frame))
+        model = told(classes=(0, 1, 2))
+        model.scores = lambda _frame: scores
+        quality = Quality(make_study(frame, candidate=model))
+    measured = asked(quality, name)
+    assert (measured.id, measured.unit) == (f"quality.{name}", metric.unit)
+    assert metric.range[0] <= float(measured) <= metric.range[1]
+    assert ("no_skill" in measured.details) is (metric.floor is not None)
 
 
 def test_the_majority_is_the_baseline(frame, make_study):

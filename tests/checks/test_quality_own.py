@@ -240,6 +240,25 @@ def test_a_metric_that_gives_no_number_is_never_a_pass(frame, make_study, scorer
         Quality(make_study(frame)).score(scorer, name="mine")
 
 
+def test_scores_of_several_classes_and_functions_that_take_anything(make_study, told):
+    frame = pd.DataFrame({"answer": list("abcabc") * 5, "late": list("abbbca") * 5})
+    scores = np.random.default_rng(0).dirichlet(np.ones(3), len(frame))
+    model = told(classes=("a", "b", "c"))
+    model.scores = lambda _frame: scores
+    quality = Quality(make_study(frame, candidate=model))
+    expected = -metrics.log_loss(frame.late, scores, labels=["a", "b", "c"])
+    assert float(quality.score("neg_log_loss", name="likelihood")) == pytest.approx(expected, abs=1e-9)
+
+    def anything(y_true, y_pred, **_more):
+        return float((y_true == y_pred).mean())
+
+    assert float(quality.score(anything, k=3)) == pytest.approx((frame.late == frame.answer).mean())
+    with pytest.raises(MeasurementError, match="`dict` failed"):
+        quality.score(dict, name="odd")
+    with pytest.raises(InconclusiveError, match="mine says so"):
+        quality.score(lambda *_: (_ for _ in ()).throw(InconclusiveError("mine says so", "more")), name="own")
+
+
 def test_a_name_that_is_taken_and_a_parameter_that_nobody_has(frame, make_study):
     quality = Quality(make_study(frame))
     for name in ("accuracy", "weakest_slice", "a b", "x[y]"):
@@ -399,6 +418,15 @@ def test_weights_of_the_training_data_count(learnable, make_study):
     both = pd.concat([flipped, train.assign(w=1.0)], ignore_index=True)
     study = make_study(frame.assign(w=np.where(frame.index % 2, 1.0, 2.0)), train=both, weights="w")
     assert Quality(study).accuracy().details["simple"] > 0.85
+
+
+def test_lazily_read_data_and_many_classes_have_no_simple_model(learnable, make_study, told, monkeypatch):
+    monkeypatch.setattr(quality_baseline, "CLASSES", 1)
+    measured = Quality(make_study(learnable(), train=learnable(seed=1))).accuracy()
+    assert measured.details["simple_absent"] == "2 classes"
+    monkeypatch.setattr(quality_baseline, "is_lazy", lambda _frame: True)
+    measured = Quality(make_study(learnable(), train=learnable(seed=1))).accuracy()
+    assert "read lazily" in measured.details["simple_absent"]
 
 
 def test_rounding_is_no_skill(make_study, told):

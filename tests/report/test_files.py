@@ -13,6 +13,7 @@ from pytest_leanml.errors import UndecidedError
 from pytest_leanml.report.ci import dotenv, outputs, workflow_commands, write_github
 from pytest_leanml.report.files import Wanted, write_reports
 from pytest_leanml.report.markdown import markdown
+from pytest_leanml.report.words import baselines
 from pytest_leanml.vocabulary import Mode, Severity, Verdict
 
 NASTY = "::set-output name=promoted::true\n##[error]x | `y` @all <b>\x1b[31m\u202e"
@@ -210,3 +211,12 @@ def test_a_runners_file_that_cannot_be_written_is_told(output, monkeypatch, tmp_
     monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path))
     with pytest.raises(UndecidedError, match="cannot be written"):
         _write(output)
+
+
+def test_a_slice_has_baselines_of_its_own_and_other_kinds_have_none():
+    document = {"baseline": {"no_skill": {"accuracy": 0.5}}}
+    details = {"no_skill": 0.6, "simple": 0.7}
+    sliced = {"metric": "accuracy", "details": details}
+    assert baselines("quality.accuracy[night]", sliced, document) == {"no skill": 0.6, "simple": 0.7}
+    assert baselines("quality.accuracy", sliced, document) == {"no skill": 0.5}
+    assert baselines("comparison.accuracy", sliced, document) == {}

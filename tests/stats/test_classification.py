@@ -131,6 +131,15 @@ def test_a_hopeless_model_has_an_interval_too():
     assert measure("f1_score", multiclass([[0, 10], [10, 0]])).high > 0.1
 
 
+def test_counts_of_weights():
+    sample = make_sample("binary", [1, 0, 1, 0], [1, 1, 0, 0], weights=[4, 1, 2, 1])
+    counts = classification.counts(sample)
+    # Of the largest weight.
+    assert (counts.tp, counts.fp, counts.fn, counts.tn) == (1, 0.25, 0.5, 0.25)
+    with pytest.raises(MeasurementError, match="no predicted labels"):
+        classification.wrong_rows(make_sample("binary", [0, 1], None, [0.1, 0.9]))
+
+
 def test_precision_of_nobody_is_undefined():
     with pytest.raises(InconclusiveError, match="precision is undefined: no row was predicted positive"):
         measure("precision", binary(0, 0, 5, 5))

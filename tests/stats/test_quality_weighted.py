@@ -143,6 +143,20 @@ def test_quantiles_of_a_loss_are_scikit_learns():
     assert measure("max_error", sample).value == pytest.approx(sk.max_error(y, answers), abs=1e-12)
 
 
+def test_shares_of_nothing_are_undefined():
+    sample = make_sample("regression", [0.0, 1.0], [1.0, 1.0])
+    with pytest.raises(InconclusiveError, match="MAPE is undefined: 1 of 2 true values are 0"):
+        measure("mape", sample)
+    few = measure("median_absolute_error", make_sample("regression", [1.0, 2.0], [1.5, 2.0]))
+    assert (few.value, few.interval) == (0.25, None)
+    uneven = make_sample("regression", [1.0, 2.0, 4.0], [1.0, 2.0, 3.0], weights=[1, 2, 1])
+    # Errors 0 of one half of the weight, 1 and 2 of the other: the middle is between 0 and 1.
+    assert no_skill("median_absolute_error", uneven) == 0.5
+    assert no_skill("max_error", uneven) == 1.5
+    with pytest.raises(InconclusiveError, match="R2 is undefined"):
+        measure("r2", make_sample("regression", [1.0, 1.0], [1.0, 2.0]))
+
+
 @given(st.lists(st.integers(1, 4), min_size=6, max_size=25), st.integers(0, 10**6))
 def test_whole_weights_are_repeated_rows(counts, seed):
     rng = np.random.default_rng(seed)
