@@ -1,8 +1,9 @@
 # METADATA
 # title: Drift
 # description: >-
-#   The share of drifted columns, each by the size of its effect and a named method, and the drift of the predictions
-#   clear their limits. At a million rows a p-value alone denies for nothing, so it is not asked.
+#   The share of drifted columns, each by the size of its effect and a named method, and the drift of single columns,
+#   predictions, target and categories, of all columns together and of slices clear their limits. At a million rows a
+#   p-value alone denies for nothing, so it is not asked.
 # scope: package
 # entrypoint: true
 # related_resources:
@@ -10,7 +11,7 @@
 # custom:
 #   id: drift
 #   severity: error
-#   needs: [drift.share, drift.prediction]
+#   needs: [drift.*]
 package gate.drift
 
 default allow := false
@@ -18,7 +19,10 @@ default allow := false
 allow if {
 	count(deny) == 0
 	measured
-	columns_known
+	count(untold) == 0
+	every id, share in shares {
+		sound_share(id, share)
+	}
 	count(declared - covered) == 0
 	every problem in problems {
 		pardoned(problem)
@@ -27,47 +31,57 @@ allow if {
 
 measured if count(facts) > 0
 
-# The drift of one column is judged by `limits` alone.
+# What a test records under a name of its own is judged by `limits` alone.
 measured if {
 	some id, _ in measurements
 	startswith(id, "drift.")
+	not bare(id) in ids
 }
 
-columns_known if not facts["drift.share"]
-
-columns_known if {
-	count(columns) > 0
-	count(unknown) == 0
+sound_share(id, share) if {
+	count(share.columns) > 0
+	count(unknown(share.columns)) == 0
+	not understated(id, share)
 }
 
 problems contains {"id": "drift", "check": "", "kind": "absent", "path": root, "msg": "no drift was measured"} if {
 	not measured
-	count(declared) == 0
+	count(declared | untold) == 0
 }
 
-problems contains {"id": "drift.share", "check": "", "kind": "absent", "path": "drift.columns", "msg": msg} if {
-	facts["drift.share"]
-	count(columns) == 0
-	msg := "the share of drifted columns names no column"
+problems contains {"id": id, "check": "", "kind": "absent", "path": root, "msg": msg} if {
+	some id in untold
+	msg := sprintf("%s was measured, and is not told", [id])
 }
 
-problems contains {"id": "drift.share", "check": "", "kind": "absent", "path": path, "msg": msg} if {
-	facts["drift.share"]
-	some name in unknown
-	path := sprintf("drift.columns.%s", [name])
+problems contains {"id": id, "check": "", "kind": "absent", "path": path, "msg": msg} if {
+	some id, share in shares
+	count(share.columns) == 0
+	path := sprintf("%s.columns", [share.path])
+	msg := sprintf("%s names no column", [id])
+}
+
+problems contains {"id": id, "check": "", "kind": "absent", "path": path, "msg": msg} if {
+	some id, share in shares
+	some name in unknown(share.columns)
+	path := sprintf("%s.columns.%s", [share.path, name])
 	msg := sprintf("the column %s does not say whether it drifted, by what effect and method", [name])
 }
 
-problems contains {"id": "drift.share", "check": "", "kind": "absent", "path": "drift.share", "msg": msg} if {
-	is_number(facts["drift.share"].value)
-	drifted := count({name | some name, column in columns; column.drifted == true})
-	drifted > (facts["drift.share"].value * count(columns)) + 1e-6
-	msg := sprintf("drift.share is %v, and %v of %v columns drifted", [facts["drift.share"].value, drifted, count(columns)])
+problems contains {"id": id, "check": "", "kind": "absent", "path": sprintf("%s.share", [share.path]), "msg": msg} if {
+	some id, share in shares
+	understated(id, share)
+	msg := sprintf("%s is %v, and %v of %v columns drifted", [id, facts[id].value, drifted(share.columns), count(share.columns)])
 }
 
-unknown := {name | some name, _ in columns} - known
+understated(id, share) if {
+	is_number(facts[id].value)
+	drifted(share.columns) > (facts[id].value * count(share.columns)) + 1e-6
+}
 
-known contains name if {
+drifted(columns) := count({name | some name, column in columns; column.drifted == true})
+
+unknown(columns) := {name | some name, _ in columns} - {name |
 	some name, column in columns
 	is_boolean(column.drifted)
 	is_number(column.effect)
@@ -76,18 +90,55 @@ known contains name if {
 	column.method != ""
 }
 
-default columns := {}
+# The share of all rows, and that of each slice, with the columns that it counts.
+shares[id] := {"path": path, "columns": object_or_empty(object.get(section, "columns", {}))} if {
+	some path, section in sections
+	id := id_of("share", path)
+	facts[id]
+}
 
-columns := evidence.drift.columns if is_object(evidence.drift.columns)
+sections["drift"] := evidence.drift if is_object(evidence.drift)
+
+sections[path] := section if {
+	some name, section in object_or_empty(evidence.drift.slices)
+	is_object(section)
+	path := sprintf("drift.slices.%s", [name])
+}
+
+id_of(word, "drift") := sprintf("drift.%s", [word])
+
+id_of(word, path) := sprintf("drift.%s[%s]", [word, trim_prefix(path, "drift.slices.")]) if path != "drift"
+
+flat := {"share", "prediction", "target", "domain_classifier", "new_categories", "vanished_categories"}
+
+ids := {sprintf("drift.%s", [word]) | some word in (flat | {"column"})}
 
 # The flat number is judged; its interval, and what a test asserted, are with its measurement.
-facts[id] := fact if {
-	some word in ["share", "prediction"]
-	value := evidence.drift[word]
-	id := sprintf("drift.%s", [word])
-	measurement := object_or_empty(object.get(measurements, id, {}))
-	fact := object.union(object.remove(measurement, ["value"]), {"value": value})
+facts[id] := told(id, value) if {
+	some path, section in sections
+	some word in flat
+	value := section[word]
+	id := id_of(word, path)
 }
+
+facts[id] := told(id, value) if {
+	some name, value in object_or_empty(evidence.drift.column)
+	id := sprintf("drift.column[%s]", [name])
+}
+
+facts[id] := told(id, value) if {
+	some slice, section in object_or_empty(evidence.drift.slices)
+	some name, value in object_or_empty(section.column)
+	id := sprintf("drift.column[%s.%s]", [name, slice])
+}
+
+told(id, value) := object.union(object.remove(object_or_empty(object.get(measurements, id, {})), ["value"]), {"value": value})
+
+# A measurement whose flat number is gone was not judged.
+untold := {id |
+	some id, _ in measurements
+	bare(id) in ids
+} - {id | some id, _ in facts}
 
 object_or_empty(x) := x if is_object(x)
 
@@ -98,12 +149,12 @@ path_of(id) := id
 declared contains id if {
 	is_object(settings.thresholds)
 	some id, _ in settings.thresholds
-	id in {"drift.share", "drift.prediction"}
+	bare(id) in ids
 }
 
-range("drift.share") := [0, 1]
+range(id) := [0, 1] if bare(id) in {"drift.share", "drift.domain_classifier", "drift.new_categories", "drift.vanished_categories"}
 
-range("drift.prediction") := [0, 1e300]
+else := [0, 1e300]
 
 root := "drift"
 

@@ -143,11 +143,104 @@ test_prediction_drift_alone_needs_no_columns if {
 	verdict({"drift": {"prediction": 2.5}}, {"thresholds": {"drift.prediction": {"max": 3}}}) == passes
 }
 
-test_other_limits_of_drift_are_not_judged_here if {
-	verdict({"measurements": {"drift.column[dep_delay]": {"value": 0.9}}}, {}) == passes
+test_what_a_test_names_itself_is_not_judged_here if {
+	verdict({"measurements": {"drift.mine": {"value": 0.9}}}, {}) == passes
 	verdict({"measurements": {"quality.accuracy": {"value": 0.9}}}, {}) == denies({"drift.drift"})
-	verdict({"measurements": {"drift.column[dep_delay]": {"value": 0.9}}}, settings) == denies({rule})
-	verdict(good, setting("/thresholds/drift.column", {"max": 0})) == passes
+	verdict({"measurements": {"drift.mine": {"value": 0.9}}}, settings) == denies({rule})
+	verdict(good, setting("/thresholds/drift.mine", {"max": 0})) == passes
+}
+
+others := {"target": 0.2, "domain_classifier": 0.6, "new_categories": 0.1, "vanished_categories": 0.1, "column": 0.2}
+
+id_of(word) := "drift.column[a]" if word == "column"
+
+else := sprintf("drift.%s", [word])
+
+alone(word, value) := {"drift": {"column": {"a": value}}} if word == "column"
+
+else := {"drift": {word: value}}
+
+limited(word, bounds) := {"thresholds": {sprintf("drift.%s", [word]): bounds}}
+
+test_every_other_measurement_is_judged if {
+	every word, value in others {
+		denied := denies({sprintf("drift.%s", [id_of(word)])})
+		verdict(alone(word, value), limited(word, {"max": value})) == passes
+		verdict(alone(word, value), limited(word, {"below": value})) == denied
+		verdict(alone(word, value), {}) == denied
+		verdict(good, limited(word, {"max": 1})) == denies({rule, sprintf("drift.drift.%s", [word])})
+		every odd in [null, "0.1", [], {}, true, -0.1, 1e301] {
+			verdict(alone(word, odd), limited(word, {"max": 1e302})) == denied
+		}
+	}
+}
+
+test_shares_and_areas_lie_between_0_and_1 if {
+	every word in ["domain_classifier", "new_categories", "vanished_categories"] {
+		verdict(alone(word, 1), limited(word, {"max": 85})) == passes
+		verdict(alone(word, 85), limited(word, {"max": 85})) == denies({sprintf("drift.drift.%s", [word])})
+	}
+	verdict(alone("target", 2.5), limited("target", {"max": 3})) == passes
+}
+
+test_each_column_has_its_limit if {
+	both := {"drift": {"column": {"a": 0.1, "b": 0.3}}}
+	verdict(both, limited("column", {"max": 0.3})) == passes
+	verdict(both, limited("column", {"max": 0.2})) == denies({"drift.drift.column[b]"})
+	own := {"thresholds": {"drift.column": {"max": 0.3}, "drift.column[b]": {"max": 0.2}}}
+	verdict(both, own) == denies({"drift.drift.column[b]"})
+	excused := object.union(limited("column", {"max": 0.2}), {"waived": {"drift.drift.column[b]": {"reason": "known"}}})
+	verdict(both, excused) == waives({"drift.drift.column[b]"})
+	every odd in [null, [], "x", 1, {}] {
+		verdict({"drift": {"column": odd}}, limited("column", {"max": 1})) == denies({"drift.drift.column"})
+	}
+}
+
+sliced := json.patch(good, [{"op": "add", "path": "/drift/slices", "value": {"night": {
+	"share": 0.5,
+	"prediction": 0.05,
+	"column": {"a": 0.1},
+	"columns": good.drift.columns,
+}}}])
+
+slice_limits := {"thresholds": {
+	"drift.share": {"max": 0.5}, "drift.prediction": {"max": 0.1},
+	"drift.column": {"max": 0.1},
+}}
+
+in_slice(path, value) := json.patch(sliced, [{"op": "add", "path": sprintf("/drift/slices/night/%s", [path]), "value": value}])
+
+test_a_slice_is_judged_as_the_whole if {
+	verdict(sliced, slice_limits) == passes
+	verdict(in_slice("share", 1), slice_limits) == denies({"drift.drift.share[night]"})
+	verdict(in_slice("prediction", 0.2), slice_limits) == denies({"drift.drift.prediction[night]"})
+	verdict(in_slice("column/a", 0.2), slice_limits) == denies({"drift.drift.column[a.night]"})
+	every odd in [null, "0.5", [], -0.1, 1.1] {
+		verdict(in_slice("share", odd), slice_limits) == denies({"drift.drift.share[night]"})
+	}
+}
+
+test_the_columns_of_a_slice_are_needed if {
+	every odd in [null, {}, [], "x", {"a": {"drifted": false, "method": "ks"}}] {
+		verdict(in_slice("columns", odd), slice_limits) == denies({"drift.drift.share[night]"})
+	}
+	verdict(in_slice("share", 0.4), slice_limits) == denies({"drift.drift.share[night]"})
+}
+
+test_what_was_measured_must_be_told if {
+	every id in ["drift.target", "drift.column[a]", "drift.share[night]", "drift.domain_classifier[night]"] {
+		document := json.patch(good, [{"op": "add", "path": sprintf("/measurements/%s", [id]), "value": {"value": 0.1}}])
+		verdict(document, settings) == denies({sprintf("drift.%s", [id])})
+		verdict(document, object.union(settings, {"waived": {sprintf("drift.%s", [id]): {"reason": "known"}}})) == denies({sprintf("drift.%s", [id])})
+		not drift.allow with input as document with data.leanml as settings with data.gate.drift.deny as set()
+	}
+	every odd in [null, [], "x", {"night": null}, {"night": {}}] {
+		document := json.patch(sliced, [
+			{"op": "add", "path": "/drift/slices", "value": odd},
+			{"op": "add", "path": "/measurements/drift.share[night]", "value": {"value": 0.5}},
+		])
+		"drift.drift.share[night]" in verdict(document, slice_limits).deny
+	}
 }
 
 test_nothing_measured_denies if {

@@ -315,8 +315,10 @@ class Drift:
         ((_, sides),) = read_each(self._pair(slice_), [name])
         found = self._compared(sides, name, level, method)
         part = encode_group(name)
-        section = {"drift": {"column": {part: float(found.estimate.value)}}} if slice_ is None else {}
-        shown = part if slice_ is None else f"{part}.{encode_group(slice_)}"
+        told = {"column": {part: float(found.estimate.value)}}
+        inside = None if slice_ is None else encode_group(slice_)
+        section = {"drift": told if inside is None else {"slices": {inside: told}}}
+        shown = part if inside is None else f"{part}.{inside}"
         return record_of(with_part("drift.column", shown), found.estimate, section=section, method=found.method.value)
 
     def _names(self) -> tuple[str, ...]:

@@ -30,7 +30,6 @@ LEAST = 10
 LEVELS = 254
 DRIVERS = 5
 SHOWN = 20
-# A smaller loss of area is what shuffling does to a column that tells nothing.
 TELLING = 0.005
 # Of more columns than these one fold is asked which of them drive the area.
 WIDE = 40
@@ -73,7 +72,9 @@ def classify(  # noqa: PLR0913 - the settings of a cross-validation
     scores, lost = _cross_fitted(table, truth, fold, trees)
     estimate = fold_auc(truth, scores, fold, confidence=confidence)
     by = {name: Part(share, len(truth)) for name, share in sorted(zip(names, lost, strict=True), key=_by_loss)[:SHOWN]}
-    drivers = [f"{name} ({part.value:.3f})" for name, part in by.items() if part.value >= TELLING][:DRIVERS]
+    # A smaller loss of area is what shuffling does to a column that tells nothing.
+    least = max(TELLING, estimate.details["standard_error"])
+    drivers = [f"{name} ({part.value:.3f})" for name, part in by.items() if part.value >= least][:DRIVERS]
     details = {**estimate.details, "columns": float(len(names)), "rows_each": float(max(map(len, picked)))}
     more = {"drivers": ", ".join(drivers)} if drivers else {}
     return replace(estimate, by=by), {**details, **more, "current": pair.current}

@@ -106,6 +106,7 @@ class DriftedSlice(_Open):
     domain_classifier: Finite | None = None
     new_categories: Finite | None = None
     vanished_categories: Finite | None = None
+    column: dict[str, Finite] = Field(default_factory=dict)
     columns: dict[str, DriftedColumn] = Field(default_factory=dict)
     prediction_histogram: Histogram | None = None
     target_histogram: Histogram | None = None
@@ -114,7 +115,6 @@ class DriftedSlice(_Open):
 class Drift(DriftedSlice):
     """How far recent rows are from the training data."""
 
-    column: dict[str, Finite] = Field(default_factory=dict)
     slices: dict[str, DriftedSlice] = Field(default_factory=dict)
 
 

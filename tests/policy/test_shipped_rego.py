@@ -145,6 +145,11 @@ EVIDENCE = {
             "dep_delay": {"drifted": False, "effect": 0.03, "method": "ks"},
             "origin": {"drifted": True, "effect": 0.2, "method": "chi_squared"},
         },
+        "column": {"dep_delay": 0.03},
+        "domain_classifier": 0.55,
+        "slices": {
+            "night": {"target": 0.05, "share": 0.0, "columns": {"a": {"drifted": False, "effect": 0, "method": "ks"}}}
+        },
     },
     "comparison": {
         "f1_score": {"gain": 0.024, "low": 0.021, "high": 0.037, "rows": 27902, "method": "paired bootstrap"},
@@ -170,6 +175,10 @@ EVIDENCE = {
         },
         "drift.share": {"value": 0.5},
         "drift.prediction": {"value": 0.02},
+        "drift.column[dep_delay]": {"value": 0.03},
+        "drift.domain_classifier": {"value": 0.55},
+        "drift.target[night]": {"value": 0.05},
+        "drift.share[night]": {"value": 0.0},
         "comparison.f1_score": {"value": 0.024, "low": 0.021, "high": 0.037},
         "comparison.regressions": {"value": 0.01},
         "comparison.worst_slice": {"value": -0.01},
@@ -194,6 +203,9 @@ LEANML = {
         "fairness.group_size": {"min": 30},
         "drift.share": {"max": 0.5},
         "drift.prediction": {"max": 0.1},
+        "drift.column": {"max": 0.1},
+        "drift.domain_classifier": {"max": 0.6},
+        "drift.target": {"max": 0.1},
         "comparison.f1_score": {"min": 0.02},
         "comparison.regressions": {"max": 0.02},
         "comparison.worst_slice": {"min": -0.02},
