@@ -33,6 +33,7 @@ LEVELS = 20
 CLASSES = 50
 LEAST_ROWS = 30
 ITERATIONS = 200
+EXACT = 500
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -230,7 +231,10 @@ def _logistic(  # noqa: PLR0913 - private
 
     if len(sample.classes) > CLASSES:
         raise InconclusiveError(f"{len(sample.classes)} classes", f"at most {CLASSES}")
-    model = LogisticRegression(max_iter=ITERATIONS).fit(features, codes, sample_weight=weights)
+    # Two classes of few columns are solved to the last digits, so that every machine tells the same rows apart.
+    exact = len(np.unique(codes)) == 2 and features.shape[1] <= EXACT  # noqa: PLR2004 - one row of coefficients
+    solver = {"solver": "newton-cholesky", "tol": 1e-8} if exact else {}
+    model = LogisticRegression(max_iter=ITERATIONS, **solver).fit(features, codes, sample_weight=weights)
     answers = _applied(model.coef_.T, model.intercept_, *where)
     if answers.shape[1] == 1:
         answers = np.hstack([np.zeros_like(answers), answers])
