@@ -89,7 +89,7 @@ def production_data(pytestconfig: pytest.Config) -> Any:
 
 @pytest.fixture
 def data_quality(request: pytest.FixtureRequest) -> DataQuality:
-    """Measure schema and rows of the data."""
+    """Measure schema, rows and values of the data."""
     from pytest_leanml.checks.data_quality import DataQuality
 
     return DataQuality(_study(request))
