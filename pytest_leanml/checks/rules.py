@@ -247,10 +247,30 @@ def constant_columns(rows: Rows, columns: Sequence[Column]) -> Found:
         InconclusiveError: fewer than two rows, where every column is constant.
     """
     _refuse_single(rows)
+    ordered = [each for each in columns if each.kind is not Kind.OTHER]
+    constant = {
+        *_without_extent(rows, ordered),
+        *_without_choice(rows, [each for each in columns if each not in ordered]),
+    }
+    return _of_columns(rows, columns, {each.name: 1.0 for each in columns if each.name in constant})
+
+
+def _without_extent(rows: Rows, columns: Sequence[Column]) -> list[str]:
+    """Return the columns whose least value is their greatest, or that have none: cheaper than to tell all values apart."""
+    if not columns:
+        return []
+    least = {f"least {each.name}": each.plain for each in columns}
+    most = {f"most {each.name}": each.plain for each in columns}
+    asked = rows.ask(columns, {}, least=least, most=most)
+    return [each.name for each in columns if asked[f"least {each.name}"] == asked[f"most {each.name}"]]
+
+
+def _without_choice(rows: Rows, columns: Sequence[Column]) -> list[str]:
+    if not columns:
+        return []
     missing = rows.ask(columns, {each.name: each.missing for each in columns})
     distinct = rows.distinct(columns)
-    constant = [each.name for each in columns if distinct[each.name] - (int(missing[each.name]) > 0) <= 1]
-    return _of_columns(rows, columns, dict.fromkeys(constant, 1.0))
+    return [each.name for each in columns if distinct[each.name] - (int(missing[each.name]) > 0) <= 1]
 
 
 def near_constant_columns(rows: Rows, columns: Sequence[Column], share: float) -> Found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
+import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -97,6 +98,13 @@ def test_lists_are_values_that_lie_nowhere():
         assert float(checks.unique("v")) == 2
         assert float(checks.between("v", 0, 5)) == 2
         assert float(checks.in_set("v", [1])) == 2
+
+
+def test_constant_columns_of_lists_in_an_engine():
+    table = pa.table({"v": [[1], [1], None], "w": [[1], [2], None]})
+    for frame in (pl.from_arrow(table).lazy(), duckdb.connect().from_arrow(table)):
+        assert list(checks_of(frame).constant_columns().by) == ["v"]
+    assert list(checks_of(table).constant_columns().by) == ["v"]
 
 
 def test_a_bound_beyond_all_floats():
