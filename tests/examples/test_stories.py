@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 STORIES = yaml.safe_load((Path(__file__).parent / "stories.yaml").read_text())
+
+
+def transcript(story) -> list[str]:
+    """Return the lines that the example's README shows of this run."""
+    blocks = re.findall(
+        r"```console\n(.*?)```", (EXAMPLES / story["example"] / "README.md").read_text("utf-8"), re.DOTALL
+    )
+    return [line for line in blocks[story["shown"]].splitlines() if line.strip() != "..." and not line.startswith("$")]
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story["id"])
@@ -22,6 +32,7 @@ def test_story(tell, story):
     outcomes = {check["id"]: check["outcome"] for check in ended.evidence["checks"]}
     assert outcomes.items() >= story.get("outcomes", {}).items()
     assert [text for text in story.get("says", []) if text not in ended.text] == []
+    assert [line for line in (transcript(story) if "shown" in story else []) if line not in ended.text] == []
     moved = {story["moves"]: int(decision["subject"]["version"])} if "moves" in story else {}
     assert ended.aliases == {**ended.before, **moved}
     assert "Traceback" not in ended.text
