@@ -14,8 +14,9 @@ from pytest_leanml.checks.subject import SubjectFacts
 from pytest_leanml.clock import now, stamp
 from pytest_leanml.collection import environment_variable
 from pytest_leanml.config import environment_of, load_config
-from pytest_leanml.errors import ConfigError
+from pytest_leanml.errors import ConfigError, SourceError
 from pytest_leanml.evidence.runs import RunFacts
+from pytest_leanml.sources.columns import apart, is_frame
 from pytest_leanml.sources.frames import describe, read_lazily, read_table, table_facts
 from pytest_leanml.sources.models import as_predictor, load_model
 from pytest_leanml.sources.predictions import load_predictions
@@ -80,7 +81,7 @@ class Workbench:
     resolve: Callable[[], tuple[Subject | None, Subject | None]]
     note: Callable[..., None]
     _subjects: list[tuple[Subject | None, Subject | None]] = field(default_factory=list)
-    _tables: dict[int, Table] = field(default_factory=dict)
+    _tables: dict[int, tuple[Any, Table]] = field(default_factory=dict)
     _studies: dict[Hashable, Study] = field(default_factory=dict)
     _noted: set[Hashable] = field(default_factory=set)
     _origins: dict[int, str] = field(default_factory=dict)
@@ -124,8 +125,10 @@ class Workbench:
             time=self.config.data.time,
             expected_digest=source.digest,
         )
-        self._tables[id(table.frame)] = table
-        return table.frame
+        # What a test changes in its frame reaches no check. It is kept, so that no other frame can have its id.
+        given = apart(table.frame)
+        self._tables[id(given)] = (given, table)
+        return given
 
     def study(self, key: Hashable, ask: Callable[[str], Any]) -> Study:
         """Return the study of a set of fixtures; items that see the same fixtures share it.
@@ -189,7 +192,13 @@ class Workbench:
         if frame is None:
             return None
         time = self.config.data.time if self.config is not None else None
-        table = self._tables.get(id(frame)) or describe(frame, name=name, time=time)
+        _, table = self._tables.get(id(frame)) or (None, describe(apart(frame), name=name, time=time))
+        if table.origin != "fixture" and is_frame(frame) and not frame.equals(table.frame):
+            raise SourceError(
+                f"a test or a fixture has changed the {name} data in place",
+                f"the rows of {table.origin}",
+                f"change a copy: `{name}_data.copy()`",
+            )
         self._tell("data", name, name=name, origin=table.origin, **table_facts(table))
         return table
 

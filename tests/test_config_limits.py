@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from pytest_leanml.config import Limit
 from pytest_leanml.config.limits import bounds_problem
-from pytest_leanml.config.metrics import BIAS, BY_KIND, FAIRNESS, QUALITY, limit_problem
+from pytest_leanml.config.metrics import (
+    BIAS,
+    BY_KIND,
+    FAIRNESS,
+    QUALITY,
+    gain_problem,
+    limit_problem,
+    threshold_problem,
+)
 from pytest_leanml.errors import ConfigError
 from pytest_leanml.stats import fairness, group_calibration, quality
 from pytest_leanml.vocabulary import Judge, Severity
@@ -70,7 +78,7 @@ def test_bounds_are_refused_exactly_when_no_number_keeps_them(bounds):
 @pytest.mark.parametrize(("kind", "metric"), [(kind, metric) for kind, facts in BY_KIND.items() for metric in facts])
 def test_a_limit_on_the_good_side_alone_is_refused(kind, metric):
     facts = BY_KIND[kind][metric]
-    inside = max(facts.low, 0) if math.isinf(facts.high) else facts.high / 2
+    inside = max(facts.low, 0) + 1 if math.isinf(facts.high) else facts.high / 2
     lower, upper = limit_problem(metric, facts, {"min": inside}), limit_problem(metric, facts, {"below": inside})
     assert (lower is None) == (facts.higher_is_better is not False)
     assert (upper is None) == (facts.higher_is_better is not True)
@@ -104,3 +112,52 @@ def test_each_gap_has_a_name_of_its_own_under_bias():
     assert BIAS["demographic_parity_difference", "between_groups"] == "demographic_parity"
     assert BIAS["equalized_odds_difference", "between_groups"] == "equalized_odds"
     assert BIAS["demographic_parity_difference", "to_overall"] == "demographic_parity_to_overall"
+
+
+@pytest.mark.parametrize(("kind", "metric"), [(kind, metric) for kind, facts in BY_KIND.items() for metric in facts])
+def test_a_limit_that_nothing_can_miss_is_refused(kind, metric):
+    facts = BY_KIND[kind][metric]
+    if facts.higher_is_better is not False and math.isfinite(facts.low):
+        assert limit_problem(metric, facts, {"min": facts.low})[2].startswith("a limit that nothing can miss")
+        assert limit_problem(metric, facts, {"above": facts.low}) is None
+    if facts.higher_is_better is not True and math.isfinite(facts.high):
+        assert limit_problem(metric, facts, {"max": facts.high})[2].startswith("a limit that nothing can miss")
+        assert limit_problem(metric, facts, {"below": facts.high}) is None
+    if facts.higher_is_better is None and math.isfinite(facts.low):
+        assert limit_problem(metric, facts, {"min": facts.low, "max": facts.low + 1}) is None
+
+
+@pytest.mark.parametrize(
+    ("metric", "bounds", "relative", "says"),
+    [
+        ("accuracy", {"min": -1.0}, False, True),
+        ("accuracy", {"min": -0.99}, False, False),
+        ("accuracy", {"min": -1.0, "max": 1.0}, False, True),
+        ("accuracy", {"min": -1.0}, True, True),
+        ("accuracy", {"min": -0.5}, True, False),
+        ("accuracy", {"min": 2.0}, False, True),
+        ("accuracy", {"min": 2.0}, True, False),
+        ("brier_score", {"min": -2.0}, False, True),
+        ("brier_score", {"min": -3.0}, True, False),
+        ("rmse", {"min": -500.0}, False, False),
+        ("rmse", {"min": -500.0}, True, False),
+        ("r2", {"min": -500.0}, False, False),
+    ],
+)
+def test_a_gain_that_nothing_can_miss_or_nothing_can_reach_is_refused(metric, bounds, relative, says):
+    assert (gain_problem(metric, bounds, relative=relative) is not None) == says
+
+
+@pytest.mark.parametrize(
+    ("name", "bounds", "says"),
+    [
+        ("quality.accuracy", {"min": 0.8}, False),
+        ("quality.accuracy", {"min": 0.0}, True),
+        ("quality.accuracy[night]", {"max": 0.8}, True),
+        ("lineage.training_age_days", {"min": 30}, True),
+        ("accuracy", {"max": 0.8}, False),
+        ("custom.accuracy", {"max": 0.8}, False),
+    ],
+)
+def test_a_threshold_by_the_id_of_a_metric_is_one_that_can_be_missed(name, bounds, says):
+    assert (threshold_problem(name, bounds) is not None) == says

@@ -180,7 +180,7 @@ def test_a_model_that_is_a_predictions_file_needs_no_name(load):
 
 def test_owner_and_severity(load):
     limit = load(
-        f"{CHECKED}  quality: {{accuracy: {{min: 0, severity: warning, owner: risk}}}}\n"
+        f"{CHECKED}  quality: {{accuracy: {{min: 0.1, severity: warning, owner: risk}}}}\n"
     ).checks.quality.accuracy
     assert (limit.severity, limit.owner) == (Severity.WARNING, "risk")
 

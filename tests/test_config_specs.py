@@ -418,6 +418,21 @@ UNUSABLE = {
         f"data: {{groups: [{'g' * 200}]}}\nchecks: {{fairness: {{demographic_parity_ratio: {{min: 0.8}}}}}}",
         "is too long",
     ),
+    "an environment's gain that nothing can miss": (
+        ("data: {target: y}\nchecks: {comparison: {accuracy: {better_by: 0.1}}}\n"
+        "environments: {production: {alias: champion, limits: {comparison.accuracy: {min: -1}}}}"),
+        "a loss of 1 allowed",
+    ),
+    "an environment's worst slice that nothing can miss": (
+        ("data: {target: y, slices: {a: h > 2}}\nchecks: {comparison: {worst_slice: {metric: recall, better_by: 0.1}}}\n"
+        "environments: {production: {alias: champion, limits: {comparison.worst_slice: {min: -1}}}}"),
+        "a loss of 1 allowed",
+    ),
+    "an environment's weakest slice that nothing can miss": (
+        ("data: {target: y}\nchecks: {quality: {weakest_slice: {min: 0.5, params: {metric: accuracy}}}}\n"
+        "environments: {production: {alias: champion, limits: {quality.weakest_slice: {min: 0}}}}"),
+        "a bound that some value misses",
+    ),
     "a threshold that is a check": (
         "checks: {drift: {share: {max: 0.1}}}\npolicy: {thresholds: {drift.share: {max: 0.9}}}",
         "drift.share is a check",
@@ -434,7 +449,15 @@ def test_a_check_that_could_not_be_made_is_refused(load, name):
     assert caught.value.line >= 3
     assert caught.value.expected
     with pytest.raises(ConfigError, match=message):
-        thresholds(config)
+        thresholds(config, "production")
+
+
+def test_an_environment_makes_no_threshold_one_that_nothing_can_miss(load):
+    limits = "environments: {production: {alias: champion, limits: {quality.accuracy: {min: 0}}}}\n"
+    config = load(f"{HEAD}policy: {{thresholds: {{quality.accuracy: {{min: 0.5}}}}}}\n{limits}")
+    with pytest.raises(ConfigError, match="a bound that some value misses") as caught:
+        thresholds(config, "production")
+    assert caught.value.line == 4
 
 
 def test_parity_needs_no_labels(load):

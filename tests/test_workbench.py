@@ -132,7 +132,7 @@ def test_without_a_configuration_a_project_brings_models_and_data_itself():
     frame = pd.DataFrame({"late": [0, 1]})
     study = bench.study(("a",), {"candidate": Constant(), "evaluation_data": frame}.get)
     assert study._candidate().digest
-    assert study._table("evaluation").frame is frame
+    assert study._table("evaluation").frame.equals(frame)
 
 
 def test_a_study_knows_when_the_candidate_was_trained(noted):
@@ -178,3 +178,38 @@ def test_a_process_that_records_takes_everything_from_the_context(flights):
     bare = recorded_workbench({**context, "config": None, "candidate": {**plain, "predictions": None}}, notes.append)
     assert (bare.config, bare._found()[0].predictions) == (None, None)
     assert isinstance(bare._found()[0].artifact, Path)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_what_is_changed_in_a_frame_of_the_project_reaches_no_check(library):
+    frame = pytest.importorskip(library).DataFrame({"late": [0, 1], "delay": [1, 2]})
+    bench = Workbench(None, "2026-11-24T00:00:00Z", lambda: (None, None), lambda *_args, **_fields: None)
+    study = bench.study(("a",), {"evaluation_data": frame}.get)
+    kept = study.rows_of("evaluation")
+    if library == "pandas":
+        frame.loc[:, "late"] = 7
+        del frame["delay"]
+    else:
+        frame.replace_column(0, frame["late"] * 7)
+        frame.drop_in_place("delay")
+    assert list(kept["late"]) == [0, 1]
+    assert list(study.rows_of("evaluation").columns) == ["late", "delay"]
+
+
+def test_declared_data_that_a_test_changed_before_the_first_check_is_an_error(noted):
+    bench, _ = noted()
+    frame = bench.frame("evaluation")
+    study = bench.study(("a",), {"evaluation_data": frame}.get)
+    frame["late"] = 0
+    with pytest.raises(SourceError, match="has changed the evaluation data in place"):
+        study.table("evaluation")
+
+
+def test_declared_data_that_a_test_changed_after_the_first_check_is_as_it_was(noted):
+    bench, _ = noted()
+    frame = bench.frame("evaluation")
+    study = bench.study(("a",), {"evaluation_data": frame}.get)
+    before = study.truth().tolist()
+    frame["late"] = 7
+    assert study.truth().tolist() == before
+    assert study.rows_of("evaluation")["late"].tolist() == before

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_leanml.checks.measurement import Measurement, finite
 from pytest_leanml.errors import ConfigError, MeasurementError, SourceError
 from pytest_leanml.evidence.records import MeasurementRecord
+from pytest_leanml.sources.columns import apart
 from pytest_leanml.sources.faults import told_as
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Custom:
 
     def _given(self, name: str) -> Any:
         if name in _FRAMES:
-            return self.study.rows_of(name.removesuffix("_data"))
+            return apart(self.study.rows_of(name.removesuffix("_data")))
         return self.study if name == "study" else getattr(self.study, name)()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pytest_leanml.checks.measurement import Measurement, finite
+from pytest_leanml.config.metrics import BY_KIND
 from pytest_leanml.errors import MeasurementError
 from pytest_leanml.evidence.records import MeasurementRecord
 from pytest_leanml.vocabulary import is_id
@@ -59,8 +60,8 @@ class EvidenceRecorder:
             by: group -> value.
 
         Raises:
-            MeasurementError: the name is no id or was recorded before; a value is no finite number; the limits are
-                not in order.
+            MeasurementError: the name is no id, begins as those that the other fixtures measure (``quality.``), or was
+                recorded before; a value is no finite number; the limits are not in order.
         """
         record = MeasurementRecord(
             id=_named(name),
@@ -108,6 +109,12 @@ def _named(name: object) -> str:
     if not is_id(name):
         raise MeasurementError(
             f"{name!r} as the name of a measurement", "an id of the characters A-Z a-z 0-9 . _ [ ] -", "rename it"
+        )
+    if str(name).partition(".")[0] in BY_KIND and "." in str(name):
+        raise MeasurementError(
+            f"{name} as the name of a measurement of your own",
+            f"another beginning than {', '.join(f'`{kind}.`' for kind in BY_KIND)}, by which policies know what was measured",
+            "rename it, or measure it by the fixture of that kind",
         )
     return str(name)
 

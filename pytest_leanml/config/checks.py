@@ -20,7 +20,7 @@ from pytest_leanml.config.limits import (
     SignOffSection,
     Told,
 )
-from pytest_leanml.config.metrics import BY_KIND, HELD, QUALITY, limit_problem
+from pytest_leanml.config.metrics import BY_KIND, HELD, QUALITY, gain_problem, limit_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -315,10 +315,9 @@ class Comparison(Limits):
 
 def _gain_problem(metric: str, section: ComparisonSection) -> tuple[str, str, str] | None:
     """Tell what no gain in this metric can be, or how it cannot be found, as (given, expected, todo); else None."""
-    facts = QUALITY[metric]
-    size = 0.0 if section.relative else max(map(abs, section.bounds().values()))
-    if size > facts.high - facts.low:
-        return f"{size:g}", f"a gain in {metric}, of at most {facts.high - facts.low:g}", "2 % is 0.02"
+    problem = gain_problem(metric, section.bounds(), relative=section.relative)
+    if problem:
+        return problem
     if metric == "roc_auc" and section.method == "permutation":
         given = "method: permutation for roc_auc, whose scores of two models are on two scales"
         return given, "auto (DeLong) or bootstrap", "leave the method out"

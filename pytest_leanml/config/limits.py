@@ -266,6 +266,8 @@ class ScorerSection(LimitSection):
             given = "neither scorer nor call" if self.scorer is None else "both scorer and call"
             raise fault(given, "one of them", "write for example {scorer: jaccard, min: 0.6}")
         unused = [name for name in ("answers", "params") if self.scorer is not None and getattr(self, name)]
+        if self.scorer is not None and self.min is None and self.above is None:
+            raise fault(f"{', '.join(self.bounds())} alone", "min (>=) or above (>)", "of a scorer greater is better")
         if self.method is not None or unused:
             raise fault(f"{(unused or ['method'])[0]} of a scorer", "params and answers of a call only", "remove it")
         return self

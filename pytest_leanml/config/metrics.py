@@ -342,7 +342,49 @@ def limit_problem(metric: str, facts: MetricFacts, bounds: Mapping[str, float]) 
         return _backwards(metric, "higher", "min (>=) or above (>)", bounds)
     if facts.higher_is_better is False and not upper:
         return _backwards(metric, "lower", "max (<=) or below (<)", bounds)
+    if all(_idle(name, value, facts) for name, value in bounds.items() if _on_bad_side(name, facts)):
+        shown = ", ".join(f"{name}: {value:g}" for name, value in bounds.items())
+        given = f"{shown}, where {metric} lies between {facts.low:g} and {facts.high:g}"
+        return given, "a bound that some value misses", "a limit that nothing can miss lets every model through"
     return None
+
+
+def gain_problem(metric: str, bounds: Mapping[str, float], *, relative: bool) -> tuple[str, str, str] | None:
+    """Tell as (given, expected, todo) why these bounds say nothing about a gain in the metric, None when they do.
+
+    Args:
+        metric: one of QUALITY.
+        bounds: on the gain.
+        relative: the gain is a share of the champion's value. Of a metric that ends at 0 at most all of it can be lost,
+            while an error can grow without end.
+    """
+    facts = QUALITY[metric]
+    span = facts.high - facts.low
+    size = max(map(abs, bounds.values()))
+    if size > span and not relative:
+        return f"{size:g}", f"a gain in {metric}, of at most {span:g}", "2 % is 0.02"
+    most = span if not relative else 1.0 if facts.higher_is_better and facts.low == 0 else math.inf
+    floor = max(bounds.get("min", -math.inf), bounds.get("above", -math.inf))
+    if floor <= -most:
+        return f"a loss of {-floor:g} allowed", f"less, since {metric} can lose no more than {most:g}", "2 % is 0.02"
+    return None
+
+
+def threshold_problem(name: str, bounds: Mapping[str, float]) -> tuple[str, str, str] | None:
+    """Tell what is wrong with the limit of a threshold by its id, ``quality.accuracy``; None for ids of no metric here."""
+    kind, _, metric = name.partition("[")[0].partition(".")
+    facts = BY_KIND.get(kind, {}).get(metric)
+    return limit_problem(metric, facts, bounds) if facts else None
+
+
+def _on_bad_side(name: str, facts: MetricFacts) -> bool:
+    lower = name in ("min", "above")
+    return facts.higher_is_better is None or facts.higher_is_better is lower
+
+
+def _idle(name: str, value: float, facts: MetricFacts) -> bool:
+    """Tell whether every value that the metric can have keeps to the bound."""
+    return (name == "min" and value <= facts.low) or (name == "max" and value >= facts.high)
 
 
 def _percent(value: float, facts: MetricFacts) -> str:

@@ -25,6 +25,7 @@ from pytest_leanml.config.fields import (
     matching,
 )
 from pytest_leanml.config.limits import Bounds, Override  # noqa: TC001 - pydantic reads the annotations
+from pytest_leanml.config.metrics import threshold_problem
 from pytest_leanml.errors import ConfigError
 from pytest_leanml.vocabulary import EngineName, is_id
 
@@ -44,6 +45,7 @@ Shipped = Literal[
     "behaviour",
     "leakage",
     "lineage",
+    "serving",
     "model_approval",
     "approval",
     "streak",
@@ -186,9 +188,12 @@ class Policy(Section):
     @field_validator("thresholds")
     @classmethod
     def _not_ours(cls, value: dict[str, Bounds]) -> dict[str, Bounds]:
-        for each in value:
+        for each, section in value.items():
             if each in RESERVED:
                 raise fault(f"the id {each}", f"it to be set by {RESERVED[each]}", "remove it here")
+            problem = threshold_problem(each, section.bounds())
+            if problem:
+                raise fault(*problem)
         return value
 
 

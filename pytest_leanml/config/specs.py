@@ -18,7 +18,7 @@ from pytest_leanml.config.limits import (
     bounds_problem,
 )
 from pytest_leanml.config.load import nearest
-from pytest_leanml.config.metrics import BY_KIND, limit_problem, param_problem
+from pytest_leanml.config.metrics import BY_KIND, QUALITY, gain_problem, limit_problem, param_problem, threshold_problem
 from pytest_leanml.config.rule_params import DEFAULT, part_of, rule_problem
 from pytest_leanml.vocabulary import Judge, encode_group, is_id, with_part
 
@@ -181,8 +181,7 @@ def _specs(
 def _limit(config: Config, declared: _Declared, override: Override | None, route: Route) -> Limit:
     section = declared.section
     bounds = {**section.bounds(), **(override.bounds() if override else {})}
-    facts = declared.facts
-    problem = bounds_problem(bounds) or (limit_problem(declared.metric, facts, bounds) if facts else None)
+    problem = bounds_problem(bounds) or _says_nothing(declared, bounds)
     if problem:
         raise config.fault(route, *problem)
     judging = {**dict(config.checks.defaults), **section.judging(), **(override.judging() if override else {})}
@@ -192,6 +191,17 @@ def _limit(config: Config, declared: _Declared, override: Override | None, route
         judging["owner"] = section.owner
     extra = _extra(section) if isinstance(section, LimitSection) else {}
     return Limit(**bounds, **judging, **extra)
+
+
+def _says_nothing(declared: _Declared, bounds: dict[str, float]) -> tuple[str, str, str] | None:
+    """Tell what an environment made of a limit that could be missed, None when it still can be."""
+    section, facts = declared.section, declared.facts
+    if isinstance(section, ComparisonSection):
+        metric = section.metric if isinstance(section, SignOffSection) else declared.metric
+        return gain_problem(metric, bounds, relative=section.relative)
+    if declared.base == "quality.weakest_slice":
+        facts = QUALITY[section.params["metric"]]
+    return limit_problem(declared.metric, facts, bounds) if facts else None
 
 
 def _extra(section: LimitSection) -> dict[str, Any]:
@@ -366,7 +376,7 @@ def _threshold(
     config: Config, environment: str | None, name: str, bounds: dict[str, float], override: Override | None
 ) -> dict[str, float]:
     merged = {**bounds, **(override.bounds() if override else {})}
-    problem = bounds_problem(merged)
+    problem = bounds_problem(merged) or threshold_problem(name, merged)
     if problem:
         raise config.fault(("environments", str(environment), "limits", name), *problem)
     return merged

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
+# The version of pandas from which on a frame's values are copied when one of two frames changes them.
+_COPY_ON_WRITE = 3
+
+
 def is_polars(frame: object) -> bool:
     """Tell a polars DataFrame without importing polars."""
     kind = type(frame)
@@ -33,6 +37,18 @@ def is_arrow(frame: object) -> bool:
 def is_frame(frame: object) -> bool:
     """Tell whether ``frame`` holds its rows in memory: a pandas or polars DataFrame, or a pyarrow Table."""
     return isinstance(frame, pd.DataFrame | pa.Table) or is_polars(frame)
+
+
+def apart(frame: Any) -> Any:
+    """Return a frame of the same rows that no change of the given one in place reaches.
+
+    Only pandas and polars frames can be changed in place. Under copy-on-write (pandas 3) no value is copied.
+    """
+    if is_polars(frame):
+        return frame.clone()
+    if isinstance(frame, pd.DataFrame):
+        return frame.copy(deep=int(pd.__version__.partition(".")[0]) < _COPY_ON_WRITE)
+    return frame
 
 
 def column_names(frame: Any) -> tuple[str, ...]:

@@ -27,6 +27,11 @@ SOURCE = """
         from pytest_leanml.checks.quality import Quality
         return Quality(study).accuracy()
 
+    def careless(evaluation_data):
+        evaluation_data["late"] = 0
+        del evaluation_data["x"]
+        return 1
+
     def asserting(evaluation_data):
         assert len(evaluation_data) > 10**9, "not enough"
 
@@ -70,6 +75,12 @@ def test_parameters_say_what_it_gets(custom, frame):
     assert float(call(custom, "above", {"threshold": 0.5})) == pytest.approx((frame.score > 0.5).mean())
     shifted = call(custom, "above", {"threshold": 0.5, "slack": 0.2})
     assert float(shifted) == pytest.approx((frame.score > 0.7).mean())
+
+
+def test_what_a_function_changes_reaches_no_other_check(custom, frame):
+    before = frame.copy()
+    assert call(custom, "careless") == 1
+    assert custom.study.rows_of("evaluation").equals(before)
 
 
 def test_a_measurement_may_be_returned(custom, frame):

@@ -40,6 +40,15 @@ def test_the_least_that_can_be_said(evidence, ledger):
     )
 
 
+@pytest.mark.parametrize("name", ["quality.accuracy", "leakage.overlap", "behaviour.determinism", "fairness.x[a]"])
+def test_a_name_by_which_another_fixture_measures_is_refused(evidence, ledger, name):
+    with pytest.raises(MeasurementError, match="of your own"):
+        evidence.record(name, 0.0, low=0.0, high=0.0, n=1000)
+    assert not ledger
+    assert evidence.record("quality", 1.0) >= 1
+    assert evidence.record("cost.quality", 1.0) >= 1
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, "0.03", True, None, np.bool_(True), [1.0], 10**400])
 def test_what_is_no_finite_number_is_refused(evidence, ledger, value):
     for fields in ({"value": value}, {"value": 1, "low": value}, {"value": 1, "by": {"a": value}}):

@@ -107,7 +107,7 @@ def test_settings_reach_the_metric_and_the_record(frame, make_study, ledger, spe
     again = measure_spec(spec_of("{cost: {params: {false_positive: 1, false_negative: 5}, max: 1}}"), make_study(frame))
     assert float(again) == float(cost)
     bins = measure_spec(
-        spec_of("{calibration_error: {params: {bins: 5}, method: quantile, max: 1}}"), make_study(frame)
+        spec_of("{calibration_error: {params: {bins: 5}, method: quantile, max: 0.99}}"), make_study(frame)
     )
     assert len(ledger[-1].by) == 5
     assert {"value", "n", "low", "high", "predicted"} == set(next(iter(ledger[-1].by.values())))
