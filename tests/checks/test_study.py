@@ -50,7 +50,7 @@ def test_settings_come_from_the_configuration(tmp_path):
         seed=7,
         drift_columns=("x",),
         drift_method="psi",
-        drift_effect={"ks": 0.1, "psi": 0.3, "chi_squared": 0.1},
+        drift_effect={**EFFECTS, "psi": 0.3},
         drift_fdr=0.01,
         first_release=True,
         training_date="then",

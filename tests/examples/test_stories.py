@@ -17,7 +17,13 @@ def transcript(story) -> list[str]:
     blocks = re.findall(
         r"```console\n(.*?)```", (EXAMPLES / story["example"] / "README.md").read_text("utf-8"), re.DOTALL
     )
-    return [line for line in blocks[story["shown"]].splitlines() if line.strip() != "..." and not line.startswith("$")]
+    lines = rounded(blocks[story["shown"]]).splitlines()
+    return [line for line in lines if line.strip() != "..." and not line.startswith("$")]
+
+
+def rounded(text: str) -> str:
+    """Leave out what a simple model reaches: it is trained anew on each machine, and its last digits are the machine's."""
+    return re.sub(r"(simple|simple model reaches) 0\.\d+", r"\1", text)
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story["id"])
@@ -32,7 +38,7 @@ def test_story(tell, story):
     outcomes = {check["id"]: check["outcome"] for check in ended.evidence["checks"]}
     assert outcomes.items() >= story.get("outcomes", {}).items()
     assert [text for text in story.get("says", []) if text not in ended.text] == []
-    assert [line for line in (transcript(story) if "shown" in story else []) if line not in ended.text] == []
+    assert [line for line in (transcript(story) if "shown" in story else []) if line not in rounded(ended.text)] == []
     moved = {story["moves"]: int(decision["subject"]["version"])} if "moves" in story else {}
     assert ended.aliases == {**ended.before, **moved}
     assert "Traceback" not in ended.text

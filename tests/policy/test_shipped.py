@@ -9,6 +9,7 @@ import pytest
 
 from pytest_leanml.policy.both import BothEngine
 from pytest_leanml.policy.load import load_policies, shipped_folder
+from pytest_leanml.policy.opa import OpaEngine
 
 DIGEST = "sha256:9b1c0e5ad0f2"
 LIMITS = {
@@ -113,8 +114,8 @@ def below():
 
 
 @pytest.fixture
-def pair(embedded, opa):
-    return BothEngine(embedded, opa)
+def pair(embedded, opa_at_length):
+    return BothEngine(embedded, OpaEngine(opa_at_length))
 
 
 def put(document, path, value):

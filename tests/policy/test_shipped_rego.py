@@ -290,7 +290,7 @@ def cases_file(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_engines_agree_on_every_change(name, opa_binary, cases_file, tmp_path):
+def test_engines_agree_on_every_change(name, opa_at_length, cases_file, tmp_path):
     embedded = answers_embedded(name)
     given = "with input as document with data.leanml as leanml"
     lines = [f"    {each} := data.gate.{name}.{each} {given}" for each in embedded[0]]
@@ -299,7 +299,7 @@ def test_engines_agree_on_every_change(name, opa_binary, cases_file, tmp_path):
     asking = tmp_path / "asking.rego"
     asking.write_text("\n".join(["package asking", "", *rules, "", EACH]), encoding="utf-8")
     found = rego_value(
-        opa_binary, "-d", FOLDER / name / f"{name}.rego", "-d", cases_file, "-d", asking, "data.asking.answers"
+        opa_at_length, "-d", FOLDER / name / f"{name}.rego", "-d", cases_file, "-d", asking, "data.asking.answers"
     )
     assert found == embedded
 
