@@ -5,7 +5,7 @@ import data.gate.data_quality
 good := {
 	"data": {"evaluation": {"digest": "sha256:c0", "rows": 1000, "columns": 14}, "train": {"digest": "sha256:1d", "rows": 5}},
 	"measurements": {
-		"data_quality.schema": {"value": 0},
+		"data_quality.schema": {"value": 0, "sampleSize": 1000},
 		"data_quality.rows": {"value": 1000},
 		"quality.accuracy": {"value": 85},
 	},
@@ -87,7 +87,7 @@ test_a_count_is_a_whole_number_and_not_negative if {
 }
 
 test_a_share_may_be_no_whole_number if {
-	document := given("/measurements/data_quality.missing", {"value": 0.05})
+	document := given("/measurements/data_quality.missing", {"value": 0.05, "sampleSize": 1000})
 	verdict(document, setting("/thresholds/data_quality.missing", {"max": 0.1})) == passes
 }
 
@@ -115,7 +115,7 @@ test_each_rule_has_a_reader if {
 test_a_limit_of_one_rule_is_of_that_rule_alone if {
 	both := json.patch(with_rule("between[age]", 0), [{
 		"op": "add", "path": "/measurements/data_quality.between[delay]",
-		"value": {"value": 5},
+		"value": {"value": 5, "sampleSize": 1000},
 	}])
 	leanml := object.union(settings, {"thresholds": object.union(settings.thresholds, {
 		"data_quality.between[age]": {"max": 0},
@@ -143,17 +143,18 @@ test_hours_are_not_negative if {
 }
 
 test_nothing_is_known_of_no_rows if {
-	every odd in [0, -1, "5", [], {}, true] {
+	every odd in [0, -1, null, "5", [], {}, true] {
 		document := given("/measurements/data_quality.schema/sampleSize", odd)
 		verdict(document, settings) == denies({schema_rule})
 		verdict(document, object.union(settings, {"waived": {schema_rule: {"reason": "known"}}})) == denies({schema_rule})
 	}
+	verdict(without("/measurements/data_quality.schema/sampleSize"), settings) == denies({schema_rule})
 	verdict(given("/measurements/data_quality.schema/sampleSize", 1), settings) == passes
 	verdict(given("/measurements/data_quality.rows/sampleSize", 0), settings) == passes
 }
 
 test_each_part_counts if {
-	document := given("/measurements/data_quality.schema[train]", {"value": 2})
+	document := given("/measurements/data_quality.schema[train]", {"value": 2, "sampleSize": 1000})
 	verdict(document, settings) == denies({"data_quality.data_quality.schema[train]"})
 	verdict(document, object.union(settings, {"waived": {schema_rule: {"reason": "known"}}})) == waives({schema_rule})
 }

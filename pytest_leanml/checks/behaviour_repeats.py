@@ -10,6 +10,7 @@ from pytest_leanml.checks.behaviour_flips import LEAST, Finding
 from pytest_leanml.checks.behaviour_model import Probe, Reply
 from pytest_leanml.checks.behaviour_rows import MOST_TIMES, base_rows, demand_number, demand_whole, named
 from pytest_leanml.checks.behaviour_words import shown_row, shown_value
+from pytest_leanml.errors import MeasurementError
 from pytest_leanml.stats.violations import violation_share
 from pytest_leanml.vocabulary import Task
 
@@ -62,7 +63,9 @@ def unlike(probe: Probe, one: Reply, other: Reply, tolerance: float) -> NDArray[
         other: answers for the same rows.
         tolerance: relative to a value (of at least 1), absolute for scores; 0 demands the same bits.
     """
-    demand_number("tolerance", tolerance)
+    if demand_number("tolerance", tolerance) >= 1:
+        # A share of the value, or a distance of probabilities, of which no two are further apart than 1.
+        raise MeasurementError(f"tolerance {tolerance!r}", "a number from 0 to below 1", "correct it")
     if probe.facts[0] is Task.REGRESSION:
         a, b = (np.asarray(each.labels, dtype=np.float64) for each in (one, other))
         return np.asarray(np.abs(a - b) > tolerance * np.maximum(np.abs(a), 1.0))

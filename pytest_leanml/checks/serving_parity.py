@@ -94,8 +94,9 @@ def _compared(study: Study, settings: Mapping[str, Any], also: tuple[str, ...]) 
     place = place_of(settings, also=also, needed=True)
     size, batch = whole(settings, "rows", _ROWS), whole(settings, "batch", _BATCH)
     tolerance = settings.get("tolerance", TOLERANCE)
-    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 <= tolerance < math.inf:
-        raise ConfigError(f"tolerance: {tolerance!r}", "a number, at least 0", "correct it")
+    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 <= tolerance < 1:
+        # It is a share of the larger number: at 1 nearly nothing differs.
+        raise ConfigError(f"tolerance: {tolerance!r}", "a share, from 0 to below 1", "correct it")
     rows = row_count(study.rows_of("evaluation"))
     picked = np.arange(rows)
     if rows > size:

@@ -13,6 +13,7 @@ from pytest_leanml.errors import ConfigError, InconclusiveError, SourceError
 from pytest_leanml.evidence.records import MeasurementRecord
 from pytest_leanml.sources.columns import column, row_count
 from pytest_leanml.sources.filters import mask
+from pytest_leanml.sources.predictions import PredictionsFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -264,11 +265,18 @@ class Study:
         """Return what the candidate or the champion answers for a table; asked of the model once.
 
         Raises:
-            SourceError: there is no champion.
+            SourceError: there is no champion, or a predictions file is asked for rows that it does not speak of.
         """
         predictor = self.candidate() if role == "candidate" else self.champion()
         if predictor is None:
             raise SourceError(f"there is no {role}", f"a {role} model", "declare it under `model:`", key="model")
+        if data != "evaluation" and isinstance(predictor, PredictionsFile):
+            # As many rows as it has answers for are not yet the same rows.
+            raise SourceError(
+                f"the predictions of {predictor.path} are not for the {data} data",
+                "a model that can be asked; a predictions file answers for the evaluation rows alone",
+                "load the model, or leave this check out",
+            )
         return self.once(("answers", role, data), lambda: Answers(predictor, self.rows_of(data), role))
 
     def sample(self, needs: str, *, slice: str | None = None) -> Sample:  # noqa: A002 - the word of leanml.yaml

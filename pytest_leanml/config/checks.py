@@ -227,11 +227,11 @@ class Effects(Section):
     """Smallest effect that counts as drift: KS' D, PSI, Cramér's V, distances, nats, standard deviations."""
 
     ks: Number = Field(default=0.1, gt=0, le=1)
-    psi: Number = Field(default=0.2, gt=0)
+    psi: Number = Field(default=0.2, gt=0, le=10)
     chi_squared: Number = Field(default=0.1, gt=0, le=1)
     jensen_shannon: Number = Field(default=0.1, gt=0, le=1)
-    kl: Number = Field(default=0.1, gt=0)
-    wasserstein: Number = Field(default=0.1, gt=0)
+    kl: Number = Field(default=0.1, gt=0, le=10)
+    wasserstein: Number = Field(default=0.1, gt=0, le=10)
     total_variation: Number = Field(default=0.1, gt=0, le=1)
 
 

@@ -193,6 +193,8 @@ def test_several_classes(behave, people):
         (lambda b: b.monotonic(increasing=["income"], tolerance=-1), MeasurementError, "tolerance"),
         (lambda b: b.determinism(repeats=1), MeasurementError, "repeats: 1"),
         (lambda b: b.determinism(tolerance=-1), MeasurementError, "tolerance"),
+        (lambda b: b.determinism(tolerance=1), MeasurementError, "from 0 to below 1"),
+        (lambda b: b.batch_consistency(tolerance=1), MeasurementError, "from 0 to below 1"),
         (lambda b: b.batch_consistency(singles=5), MeasurementError, "singles: 5"),
         (lambda b: b.out_of_range(kinds=["sideways"]), MeasurementError, "sideways"),
         (lambda b: b.out_of_range(kinds=[]), MeasurementError, "kinds"),

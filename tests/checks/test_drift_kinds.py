@@ -20,6 +20,7 @@ from pytest_leanml.checks.study import EFFECTS, Study, StudySettings
 from pytest_leanml.config import check_specs, load_config
 from pytest_leanml.errors import ConfigError, InconclusiveError, MeasurementError, SourceError
 from pytest_leanml.sources.frames import describe
+from pytest_leanml.sources.predictions import PredictionsFile
 from pytest_leanml.sources.tables import Table
 from pytest_leanml.stats.drift import DriftMethod
 
@@ -168,6 +169,15 @@ def test_a_method_for_predictions(study, train, recent):
     measured = Drift(study).prediction(method="wasserstein")
     known = wasserstein_distance(train.score, recent.score) / train.score.std(ddof=0)
     assert float(measured) == pytest.approx(known, abs=1e-9)
+
+
+def test_a_predictions_file_says_nothing_of_the_training_rows_be_they_as_many(train, recent, make_study):
+    """Its answers for other rows would be the same answers, so that nothing could ever drift."""
+    known = PredictionsFile(recent.rename(columns={"answer": "prediction"}), "sha256:f0", "predictions.csv")
+    study = make_study(recent, train=train.head(len(recent)), candidate=known, **SETTINGS)
+    with pytest.raises(SourceError, match="not for the train data"):
+        Drift(study).prediction()
+    assert len(study.answers("candidate").labels) == len(recent)
 
 
 def test_a_method_that_does_not_fit_the_labels(train, recent, make_study, told):

@@ -217,6 +217,7 @@ def test_a_parity_is_taken_once(serving, serve, told, classifier):
         ({"url": None}, "neither url nor call"),
         ({"url": "http://a/", "call": "a:b"}, "both url and call"),
         ({"url": "http://a/", "tolerance": -1}, "tolerance: -1"),
+        ({"url": "http://a/", "tolerance": 1}, "tolerance: 1"),
         ({"url": "http://a/", "tolerance": float("nan")}, "tolerance: nan"),
         ({"url": "http://a/", "tolerance": "0"}, "tolerance: '0'"),
         ({"url": "http://a/", "tolerance": True}, "tolerance: True"),
