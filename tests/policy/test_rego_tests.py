@@ -172,7 +172,7 @@ def test_every_shipped_policy_has_tests_and_metadata(tmp_path):
     names = sorted(each.name for each in shipped_folder().iterdir() if each.is_dir())
     assert names == [
         "approval", "behaviour", "comparison", "data_quality", "drift", "fairness", "leakage", "limits", "lineage",
-        "model_approval", "no_skill", "streak",
+        "model_approval", "no_skill", "serving", "streak",
     ]  # fmt: skip
     for name in names:
         assert (shipped_folder() / name / f"{name}_test.rego").is_file()
