@@ -24,7 +24,7 @@ MAKE = {
     "polars": pl.from_arrow,
     "polars_lazy": lambda table: pl.from_arrow(table).lazy(),
     "pyarrow": lambda table: table,
-    "duckdb": lambda table: duckdb.connect().from_arrow(table),
+    "duckdb": duckdb.from_arrow,
 }
 TABLE = pa.table(
     {

@@ -45,7 +45,7 @@ class Pieces(Batched):
 
 
 def _duckdb(table):
-    return duckdb.connect().from_arrow(table)
+    return duckdb.from_arrow(table)
 
 
 MAKE = {

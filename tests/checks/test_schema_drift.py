@@ -20,7 +20,7 @@ MAKE = {
     "polars": pl.from_arrow,
     "polars_lazy": lambda table: pl.from_arrow(table).lazy(),
     "pyarrow": lambda table: table,
-    "duckdb": lambda table: duckdb.connect().from_arrow(table),
+    "duckdb": duckdb.from_arrow,
 }
 TRAIN = pa.table(
     {
@@ -109,7 +109,7 @@ def test_a_csv_file_of_the_same_values_does_not_differ(tmp_path):
 
 
 def test_libraries_may_differ():
-    assert float(drift(TRAIN.to_pandas(), duckdb.connect().from_arrow(TRAIN))) == 0
+    assert float(drift(TRAIN.to_pandas(), duckdb.from_arrow(TRAIN))) == 0
 
 
 def test_ids_and_what_is_ignored_may_differ_in_their_values_and_be_on_one_side(make):
