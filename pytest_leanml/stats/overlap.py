@@ -76,7 +76,8 @@ def shared(known: npt.NDArray[np.generic], asked: npt.NDArray[np.generic], confi
     """
     _demand_rows(len(known), len(asked))
     seen, counts = np.unique(known, return_counts=True)
-    count = int(np.isin(asked, seen).sum())
+    # By sorting: NumPy 2.0 would look for a range of keys, and 64 unsigned bits do not fit into its numbers.
+    count = int(np.isin(asked, seen, kind="sort").sum())
     repeated = float(counts[counts > 1].sum()) / len(known)
     value = count / len(asked)
     details = {"count": float(count), "known": float(len(known)), "repeated": repeated}
