@@ -16,6 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Arithmetic is explored by Hypothesis; a busy machine or an unlucky draw is no counterexample.
+settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)
+settings.load_profile("unhurried")
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 # Where MLflow's database says that files lie.
