@@ -54,7 +54,7 @@ def test_the_wheel_holds_all_that_the_package_reads(wheel):
     for path in (ROOT / "policies").rglob("*.rego"):
         name = f"pytest_leanml/policies/{path.relative_to(ROOT / 'policies').as_posix()}"
         assert files[name] == path.read_bytes()
-    assert len(PACKAGES) == 9
+    assert len(PACKAGES) == 13
     code = {path for path in (ROOT / "pytest_leanml").rglob("*") if path.suffix in {".py", ".json", ".typed"}}
     assert {f"{path.relative_to(ROOT).as_posix()}" for path in code} | {"pytest_leanml/py.typed"} <= set(files)
     assert {"pytest_leanml/schema/leanml.schema.json", "pytest_leanml/schema/evidence.schema.json"} <= set(files)
