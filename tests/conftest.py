@@ -175,6 +175,8 @@ LASTING = (
     "mlflow.tracking",
     "mlflow.store.tracking.sqlalchemy_store",
     "mlflow.store.model_registry.sqlalchemy_store",
+    # Registers its types with pyarrow, which keeps them for the process and refuses them a second time.
+    "pandas.core.arrays.arrow.extension_types",
     "pytest_leanml.checks.run",
     "pytest_leanml.conclusion",
     "pytest_leanml.policy.rego_tests",
