@@ -104,6 +104,38 @@ def test_predictions_are_made_once_for_all_checks(pytester, plain):
     plain().assert_outcomes(passed=2)
 
 
+ENDING = """
+import pytest
+
+class Odd(BaseException):
+    pass
+
+class Model:
+    def predict(self, frame):
+        raise {fault}
+
+@pytest.fixture(scope="session")
+def candidate():
+    return Model()
+"""
+
+
+@pytest.mark.parametrize("fault", ["SystemExit(0)", "Odd('tired')", "pytest.skip.Exception('today')"])
+def test_a_model_that_ends_the_process_is_an_error_of_each_check(flights, pytester, shown, fault):
+    pytester.makeconftest(ENDING.format(fault=fault))
+    pytester.makepyfile("def test_it(quality):\n    assert quality.accuracy() > 0\n")
+    result, decision = shown()
+    assert {"G1.error"} <= decision["own"]
+    assert not {"G4.interrupt", "G4.internal_error", "G1.skipped"} & decision["own"]
+    found = {each["check"]: each["message"] for each in decision["reasons"] if each["rule"] == "G1.error"}
+    assert {"quality.accuracy", "quality.f1_score"} < set(found)
+    assert all(each.startswith("the candidate failed in predict: ") for each in found.values())
+    text = result.stdout.str()
+    assert "next: " in text
+    assert "estimators.py" not in text
+    assert "Traceback" not in text
+
+
 def test_a_module_that_overrides_the_data_measures_on_its_own(flights, pytester, plain):
     pytester.makepyfile(
         test_all="def test_it(data_quality):\n    assert data_quality.rows() == 40\n",

@@ -13,7 +13,7 @@ from pytest_leanml.checks.behaviour_shrink import Case, held, smallest
 from pytest_leanml.checks.behaviour_words import shown_row, shown_value
 from pytest_leanml.checks.custom import load
 from pytest_leanml.errors import ConfigError, MeasurementError
-from pytest_leanml.sources.faults import told_as
+from pytest_leanml.sources.faults import calling, told_as
 from pytest_leanml.stats.violations import violation_share
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _evaluated(probe: Probe, holding: Callable[..., object], frame: pd.DataFrame
     if "scores" in wanted and reply.scores is None:
         raise MeasurementError("the model gives no scores", "a property of answers", "take `answers` instead")
     known = {"rows": frame.copy(), "answers": reply.labels, "scores": reply.scores, "candidate": probe.predictor}
-    with told_as("the property raised", "true or false for each row", "return an array instead of asserting"):
+    with calling("the property raised", "true or false for each row", "return an array instead of asserting"):
         said = holding(**{name: known[name] for name in wanted})
     return _checked(said, len(frame))
 

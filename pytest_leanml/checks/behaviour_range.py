@@ -122,9 +122,9 @@ def _fault(probe: Probe, rows: pd.DataFrame) -> tuple[str, bool] | None:
     try:
         probe.predict(rows, scores=True)
     except (SourceError, MeasurementError) as fault:
-        # Only what the model raised is a refusal; NaN, or a label out of nowhere, is none.
+        # Only what the model raised is a refusal; NaN, a label out of nowhere, or the end of the process is none.
         cause = fault.__cause__ if isinstance(fault, SourceError) else None
-        return " ".join(fault.given.split())[:200], cause is not None and not isinstance(cause, _ACCIDENTS)
+        return " ".join(fault.given.split())[:200], isinstance(cause, Exception) and not isinstance(cause, _ACCIDENTS)
     return None
 
 

@@ -11,7 +11,7 @@ from pytest_leanml.checks.measurement import Measurement, finite
 from pytest_leanml.errors import ConfigError, MeasurementError, SourceError
 from pytest_leanml.evidence.records import MeasurementRecord
 from pytest_leanml.sources.columns import apart
-from pytest_leanml.sources.faults import told_as
+from pytest_leanml.sources.faults import brief, calling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,7 +46,7 @@ class Custom:
 
         Raises:
             ConfigError: no such function, or a parameter that nobody gives or takes.
-            MeasurementError: what it returns is no finite number, or it raised an AssertionError.
+            MeasurementError: what it returns is no finite number, or it raised an AssertionError or ended the process.
         """
         function = load(call, self.study.settings.root, key=f"checks.custom.{name}.call")
         if not callable(function):
@@ -91,10 +91,10 @@ class Custom:
 def _called(function: Callable[..., object], call: str, arguments: Mapping[str, Any]) -> object:
     try:
         return function(**arguments)
-    except AssertionError as fault:
+    except (AssertionError, SystemExit) as fault:
         # An assertion in there is a fault of the measuring, not a missed limit that a waiver may excuse.
         raise MeasurementError(
-            f"`{call}` raised an AssertionError: {fault}", "a number, held against its limit by the gate", "return it"
+            f"`{call}` raised {brief(fault)}", "a number, held against its limit by the gate", "return it"
         ) from fault
 
 
@@ -116,7 +116,7 @@ def load(name: str, root: Path, *, key: str) -> Any:
     folder = str(root.resolve())
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    with told_as(f"the module `{module_name}` cannot be imported", f"a module in {folder} or installed"):
+    with calling(f"the module `{module_name}` cannot be imported", f"a module in {folder} or installed"):
         module = importlib.import_module(module_name)
     try:
         return getattr(module, attribute)

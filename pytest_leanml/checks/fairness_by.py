@@ -13,7 +13,7 @@ import numpy as np
 from pytest_leanml.checks.custom import load
 from pytest_leanml.checks.measurement import finite
 from pytest_leanml.errors import ConfigError, InconclusiveError, MeasurementError
-from pytest_leanml.sources.faults import told_as
+from pytest_leanml.sources.faults import calling, told_as
 from pytest_leanml.stats.fairness import OVERALL, demand_groups
 from pytest_leanml.stats.group_jackknife import BLOCKS, Replicates, blocks_of, gap_of
 from pytest_leanml.stats.group_rates import refuse_small
@@ -214,7 +214,7 @@ def _guarded(asked: Asked, compute: Callable[[], float], where: str) -> float:
     """Compute a metric; that it is undefined there is said, also where scikit-learn would warn and say 0."""
     from sklearn.exceptions import UndefinedMetricWarning
 
-    with told_as(f"{asked.name} failed for {where}", "a metric of (y_true, y_pred)"), warnings.catch_warnings():
+    with calling(f"{asked.name} failed for {where}", "a metric of (y_true, y_pred)"), warnings.catch_warnings():
         warnings.simplefilter("error", UndefinedMetricWarning)
         try:
             return compute()

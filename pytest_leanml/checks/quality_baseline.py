@@ -1,12 +1,11 @@
 """A simple model beside the candidate: what a few lines and a few seconds reach on the same rows.
 
 Logistic regression, ridge for a regression, of the columns that training and evaluation data share. It is shown, never
-demanded: where it cannot be trained it is absent and says why, and nothing that goes wrong in here ends a check.
+demanded: where it cannot be trained it is absent and says why, and no fault of a library ends a check.
 """
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from pytest_leanml.errors import InconclusiveError, LeanmlError
 from pytest_leanml.sources.columns import column, column_names, is_numeric, keep_rows, row_count
-from pytest_leanml.sources.faults import brief
+from pytest_leanml.sources.faults import quiet, told_as
 from pytest_leanml.sources.lazy import is_lazy
 from pytest_leanml.stats.samples import as_floats, encode
 from pytest_leanml.vocabulary import Task
@@ -78,13 +77,10 @@ def simple_model(study: Study, sample: Sample) -> Simple | Absent | None:
         return None
     try:
         # A library's warning is an error in many a project's pytest.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet(), told_as("it could not be trained", "rows that a simple model can learn from"):
             return _trained(study, sample)
     except LeanmlError as error:
         return Absent(error.given)
-    except Exception as error:  # noqa: BLE001 - a model that is only shown must not end a check, whatever it meets
-        return Absent(f"it could not be trained: {brief(error)}")
 
 
 def _declared(study: Study) -> bool:

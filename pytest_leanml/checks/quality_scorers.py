@@ -77,7 +77,12 @@ def _by_name(name: str) -> Any:
 
 
 def _told(name: str, call: Callable[[], object]) -> float:
-    """Call a metric; what it leaves undefined is inconclusive, never the number that stands in for it."""
+    """Call a metric; what it leaves undefined is inconclusive, never the number that stands in for it.
+
+    Raises:
+        InconclusiveError: scikit-learn says that it is undefined.
+        MeasurementError: it raised, whatever that was, or what it returned is no finite number.
+    """
     from sklearn.exceptions import UndefinedMetricWarning
 
     try:
@@ -85,11 +90,11 @@ def _told(name: str, call: Callable[[], object]) -> float:
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", UndefinedMetricWarning)
             found = call()
-    except LeanmlError:
+    except (LeanmlError, KeyboardInterrupt):
         raise
     except UndefinedMetricWarning as fault:
         raise InconclusiveError(f"`{name}` is undefined: {brief(fault)}", "rows on which it is defined") from fault
-    except Exception as fault:
+    except BaseException as fault:
         raise MeasurementError(f"`{name}` failed: {brief(fault)}", "a number", "call it by hand") from fault
     return finite(found, f"what `{name}` returned")
 

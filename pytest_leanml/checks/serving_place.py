@@ -15,7 +15,7 @@ from pytest_leanml.checks.leakage_features import known_features
 from pytest_leanml.checks.serving_http import FORMATS, TIMEOUT, Client, Server
 from pytest_leanml.errors import ConfigError, InconclusiveError, SourceError
 from pytest_leanml.sources.columns import column_names, is_polars, select, take_rows, to_pandas
-from pytest_leanml.sources.faults import told_as
+from pytest_leanml.sources.faults import calling, told_as
 from pytest_leanml.sources.outputs import checked_predictions
 from pytest_leanml.sources.predictions import PredictionsFile
 
@@ -167,7 +167,7 @@ def _called(call: str, root: Path) -> Callable[[pd.DataFrame], Any]:
         raise ConfigError(given, "a function", "name a function", key="params.call")
 
     def ask(frame: pd.DataFrame) -> Any:
-        with told_as(f"`{call}` failed", "an answer for each row", "see that it runs outside of the tests"):
+        with calling(f"`{call}` failed", "an answer for each row", "see that it runs outside of the tests"):
             return function(frame)
 
     return ask

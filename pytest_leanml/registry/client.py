@@ -74,7 +74,7 @@ class Client:
                 return (question(self._mlflow),)
         except LeanmlError:
             raise
-        except Exception as error:
+        except Exception as error:  # MLflow lets through what requests, urllib3, SQLAlchemy and its own code raise
             if self._says_missing(error):
                 return None
             raise self._failure(what, error) from error
@@ -95,6 +95,8 @@ class Client:
             todo = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
         else:
             todo = "check that it is up and reachable, then run the gate again"
+        # A KeyError's text is a mere key; MLflow's own errors say all in theirs.
+        said = one_line(error) if code else f"{type(error).__name__}: {one_line(error)}"
         return RegistryError(
-            f"the registry {self.location.shown} failed to {what}: {one_line(error)}", "a registry that answers", todo
+            f"the registry {self.location.shown} failed to {what}: {said}", "a registry that answers", todo
         )

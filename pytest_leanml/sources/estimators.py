@@ -11,7 +11,7 @@ import numpy as np
 
 from pytest_leanml.errors import SourceError
 from pytest_leanml.sources.columns import row_count, to_pandas
-from pytest_leanml.sources.faults import FAULTS, told_as
+from pytest_leanml.sources.faults import FAULTS, calling
 from pytest_leanml.sources.features import feature_frame, for_estimator
 from pytest_leanml.sources.outputs import checked_predictions, checked_scores
 
@@ -70,7 +70,7 @@ class EstimatorPredictor:
 
     def _ask(self, method: str, frame: Any) -> Any:
         given = frame if self.native else to_pandas(frame)
-        with told_as(f"{self.who} failed in {method}", "a prediction for each row", REPAIR):
+        with calling(f"{self.who} failed in {method}", "a prediction for each row", REPAIR):
             return getattr(self.model, method)(for_estimator(given, self.model, self.names, self.drop))
 
 
@@ -94,11 +94,7 @@ class FunctionPredictor:
     def predict(self, frame: Any) -> NDArray[Any]:
         """Return labels or values of shape (n,); see ``Predictor.predict``."""
         features = feature_frame(to_pandas(frame), self.names, self.drop)
-        from mlflow.exceptions import MlflowException
-
-        with told_as(
-            "the MLflow model failed in predict", "a prediction for each row", REPAIR, also=(MlflowException,)
-        ):
+        with calling("the MLflow model failed in predict", "a prediction for each row", REPAIR):
             raw = self.model.predict(features)
         return checked_predictions(raw, row_count(frame), who="the MLflow model")
 

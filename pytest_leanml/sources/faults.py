@@ -1,4 +1,4 @@
-"""What a foreign library may raise while it reads a file or a model predicts."""
+"""What a foreign library may raise while it reads a file, or code of the project or a model while it runs."""
 
 from __future__ import annotations
 
@@ -62,6 +62,30 @@ def told_as(
     except LeanmlError:
         raise
     except (*FAULTS, *also) as fault:
+        raise SourceError(f"{given}: {brief(fault)}", expected, todo, file=file) from fault
+
+
+@contextmanager
+def calling(given: str, expected: str, todo: str = "", *, file: Path | str | None = None) -> Iterator[None]:
+    """Turn whatever code that is not ours raises into a SourceError: a check that cannot be made ends as an error.
+
+    A model has exceptions of its own, and may end the process by ``sys.exit``; neither may end the run, or show where
+    in this package the model was called.
+
+    Args:
+        given: what was called; the fault's type and first line are appended.
+        expected: what it should have done.
+        todo: what to do next.
+        file: the file that holds the code.
+
+    Raises:
+        SourceError: in place of anything else; our own errors and a KeyboardInterrupt pass unchanged.
+    """
+    try:
+        yield
+    except (LeanmlError, KeyboardInterrupt):
+        raise
+    except BaseException as fault:
         raise SourceError(f"{given}: {brief(fault)}", expected, todo, file=file) from fault
 
 

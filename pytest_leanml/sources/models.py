@@ -140,10 +140,9 @@ def _load_sklearn(folder: Path, found: MlModel, *, trust: bool, trusted_types: S
 
 def _load_pyfunc(folder: Path) -> object:
     import mlflow.pyfunc
-    from mlflow.exceptions import MlflowException
 
-    from pytest_leanml.sources.faults import told_as
+    from pytest_leanml.sources.faults import calling
 
     todo = "install what the model needs (its requirements.txt), or gate its predictions: `model: {predictions: FILE}`"
-    with told_as("MLflow cannot load the model", "a whole model", todo, file=folder, also=(MlflowException,)):
+    with calling("MLflow cannot load the model", "a whole model", todo, file=folder):
         return mlflow.pyfunc.load_model(str(folder), suppress_warnings=True)

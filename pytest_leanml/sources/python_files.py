@@ -7,7 +7,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 from pytest_leanml.errors import SourceError
-from pytest_leanml.sources.faults import told_as
+from pytest_leanml.sources.faults import calling, told_as
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +72,7 @@ def load_pickle(data: bytes, file: Path, *, trust: bool) -> Any:
     import joblib
 
     todo = "save it again, and install the packages it was saved with"
-    with told_as("the pickle cannot be loaded", "a whole joblib or pickle file", todo, file=file):
+    with calling("the pickle cannot be loaded", "a whole joblib or pickle file", todo, file=file):
         return joblib.load(io.BytesIO(data))
 
 

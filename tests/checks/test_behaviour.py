@@ -501,6 +501,20 @@ def test_a_model_that_refuses(behave, people):
     )
 
 
+def test_the_end_of_the_process_is_neither_an_answer_nor_a_refusal(behave, people):
+    def exiting(frame):
+        if (frame.age > 120).any():
+            raise SystemExit(0)
+        return by_income(frame)
+
+    behaviour = behave(exiting, frame=people.assign(age=people.age.astype("int8")))
+    measured = behaviour.out_of_range("age", kinds=["above"], expect="refuse")
+    assert float(measured) == 1
+    assert (
+        "neither answered nor refused (the model failed in predict: SystemExit: 0)" in measured.details["failing_row"]
+    )
+
+
 def test_nan_is_neither_an_answer_nor_a_refusal(behave, people):
     def lost(frame):
         return np.where(frame.income < 1000, frame.income, np.nan)

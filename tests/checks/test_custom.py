@@ -35,6 +35,9 @@ SOURCE = """
     def asserting(evaluation_data):
         assert len(evaluation_data) > 10**9, "not enough"
 
+    def exiting(evaluation_data):
+        raise SystemExit(0)
+
     def stranger(evaluation_frame):
         return 1.0
 
@@ -109,8 +112,14 @@ def test_what_is_no_finite_number_is_no_measurement(custom, ledger, function):
 
 
 def test_an_assertion_is_a_fault_and_no_missed_limit(custom):
-    with pytest.raises(MeasurementError, match="raised an AssertionError: not enough"):
+    with pytest.raises(MeasurementError, match="raised AssertionError: not enough"):
         call(custom, "asserting")
+
+
+def test_the_end_of_the_process_is_a_fault(custom):
+    with pytest.raises(MeasurementError, match="raised SystemExit: 0") as caught:
+        call(custom, "exiting")
+    assert isinstance(caught.value.__cause__, SystemExit)
 
 
 def test_errors_of_the_project_keep_their_traceback(custom):

@@ -240,6 +240,25 @@ def test_a_metric_that_gives_no_number_is_never_a_pass(frame, make_study, scorer
         Quality(make_study(frame)).score(scorer, name="mine")
 
 
+@pytest.mark.parametrize("fault", [ArithmeticError, SystemExit, type("Odd", (BaseException,), {})])
+def test_whatever_a_metric_raises_is_an_error_that_names_it(frame, make_study, ledger, fault):
+    def scorer(_truth, _given):
+        raise fault("no number")
+
+    with pytest.raises(MeasurementError, match=f"`scorer` failed: {fault.__name__}: no number") as caught:
+        Quality(make_study(frame)).score(scorer, name="mine")
+    assert isinstance(caught.value.__cause__, fault)
+    assert not ledger
+
+
+def test_an_interrupt_while_a_metric_runs_is_no_fault_of_it(frame, make_study):
+    def scorer(_truth, _given):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Quality(make_study(frame)).score(scorer, name="mine")
+
+
 def test_scores_of_several_classes_and_functions_that_take_anything(make_study, told):
     frame = pd.DataFrame({"answer": list("abcabc") * 5, "late": list("abbbca") * 5})
     scores = np.random.default_rng(0).dirichlet(np.ones(3), len(frame))

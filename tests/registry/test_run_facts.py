@@ -143,5 +143,6 @@ def test_a_store_that_breaks_while_the_parent_is_read_is_no_answer(facts, seeded
         client.set_tag(seeded.run_2, "mlflow.parentRunId", seeded.run_1)
 
     monkeypatch.setattr(MlflowClient, "get_run", broken)
-    with pytest.raises(RegistryError):
+    with pytest.raises(RegistryError, match=r"failed to .*: OSError: gone") as caught:
         facts(change)
+    assert isinstance(caught.value.__cause__, OSError)

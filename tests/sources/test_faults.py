@@ -5,7 +5,7 @@ import warnings
 import pytest
 
 from pytest_leanml.errors import ConfigError, SourceError
-from pytest_leanml.sources.faults import FAULTS, brief, quiet, told_as
+from pytest_leanml.sources.faults import FAULTS, brief, calling, quiet, told_as
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -46,3 +46,22 @@ def test_brief():
 def test_quiet():
     with quiet():
         warnings.warn("not shown", UserWarning, stacklevel=1)
+
+
+class Odd(Exception):  # noqa: N818 - as a library may name it
+    pass
+
+
+@pytest.mark.parametrize("fault", [ValueError, Odd, SystemExit, GeneratorExit, StopIteration, BaseException])
+def test_code_that_is_not_ours_may_raise_whatever_it_likes(fault):
+    told = pytest.raises(SourceError, match=rf"the model failed: {fault.__name__}: because\n(.*\n)*  next: mend it")
+    with told as caught, calling("the model failed", "an answer", "mend it"):
+        raise fault("because")
+    assert isinstance(caught.value.__cause__, fault)
+
+
+@pytest.mark.parametrize("other", [KeyboardInterrupt(), ConfigError("as it was")])
+def test_an_interrupt_and_our_own_pass_through_foreign_code(other):
+    with pytest.raises(type(other)) as caught, calling("the model failed", "an answer"):
+        raise other
+    assert caught.value is other
