@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_leanml.config import Limit
+from pytest_leanml.config.facts import limit_problem
 from pytest_leanml.config.limits import bounds_problem
 from pytest_leanml.config.metrics import (
     BIAS,
@@ -16,7 +17,6 @@ from pytest_leanml.config.metrics import (
     FAIRNESS,
     QUALITY,
     gain_problem,
-    limit_problem,
     threshold_problem,
 )
 from pytest_leanml.errors import ConfigError

@@ -11,7 +11,8 @@ from pytest_leanml.checks.custom import load
 from pytest_leanml.checks.rules_asked import find, question, rows_of
 from pytest_leanml.checks.schemas import failures, schema_of, schema_of_file
 from pytest_leanml.checks.study import Study, record_of
-from pytest_leanml.config.metrics import DATA_QUALITY, param_problem
+from pytest_leanml.config.facts import param_problem
+from pytest_leanml.config.metrics import DATA_QUALITY
 from pytest_leanml.config.rule_params import DEFAULT, SHARE, part_of, rule_problem
 from pytest_leanml.errors import ConfigError, LeanmlError
 from pytest_leanml.sources.columns import row_count

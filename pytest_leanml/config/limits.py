@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from pytest_leanml.config.facts import MetricFacts, limit_problem
 from pytest_leanml.config.fields import Flag, Groups, Number, Section, SomeTexts, Text, fault, matching
-from pytest_leanml.config.metrics import COMPARED, MetricFacts, limit_problem
+from pytest_leanml.config.metrics import COMPARED
 from pytest_leanml.errors import ConfigError
 from pytest_leanml.vocabulary import Judge, Severity
 
@@ -39,7 +40,7 @@ class Limit:
         groups: sensitive attributes instead of ``data.groups``; each entry one or more columns.
         slices: names of ``data.slices``; empty for all rows.
         method: how it is computed, where there is more than one way.
-        params: settings of a check of the project's own.
+        params: settings of the check, by name.
 
     Raises:
         ConfigError: no bound, a bound that is no finite number, or bounds that exclude each other.

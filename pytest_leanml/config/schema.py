@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_leanml.config.checks import NO_FAILURE
+from pytest_leanml.config.data_kinds import NO_FAILURE
 from pytest_leanml.config.limits import BOUNDS, MARGINS, Judging
 from pytest_leanml.config.metrics import HELD
 from pytest_leanml.config.models import Config

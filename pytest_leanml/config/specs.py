@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pytest_leanml.config.declared import BY_SLICE, Declared, declared_checks, demand_possible
+from pytest_leanml.config.facts import limit_problem
 from pytest_leanml.config.limits import (
     ByGroupSection,
     ComparisonSection,
@@ -18,21 +20,17 @@ from pytest_leanml.config.limits import (
     bounds_problem,
 )
 from pytest_leanml.config.load import nearest
-from pytest_leanml.config.metrics import BY_KIND, QUALITY, gain_problem, limit_problem, param_problem, threshold_problem
-from pytest_leanml.config.rule_params import DEFAULT, part_of, rule_problem
+from pytest_leanml.config.metrics import QUALITY, gain_problem, threshold_problem
+from pytest_leanml.config.rule_params import DEFAULT, part_of
 from pytest_leanml.vocabulary import Judge, encode_group, is_id, with_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pytest_leanml.config.checks import Limits
-    from pytest_leanml.config.metrics import MetricFacts
     from pytest_leanml.config.models import Config, Environment
     from pytest_leanml.errors import ConfigError
     from pytest_leanml.strict_yaml import Route
 
-_NEED_LABELS = ("quality", "comparison")
-_BY_SLICE = ("quality", "comparison", "drift")
 _COLUMN = "drift.column"
 # Labels and scores have a method of their own, whatever columns are compared with.
 _OWN_METHOD = ("drift.prediction", "drift.target")
@@ -43,7 +41,7 @@ class CheckSpec:
     """One check of leanml.yaml.
 
     Attributes:
-        kind: data_quality, quality, fairness, drift, comparison, lineage or custom.
+        kind: data_quality, quality and so on, or custom.
         metric: the metric's name, or the name of a custom check.
         part: what stands between the brackets of its id, percent-encoded; None for all rows.
         limit: what it must keep to, with the defaults and the environment's overrides applied.
@@ -90,51 +88,11 @@ def check_specs(config: Config, environment: str | None = None) -> tuple[CheckSp
             neither check nor threshold, bounds that exclude each other, an id made twice.
     """
     overrides = _overrides(config, environment)
-    declared = _declared(config)
+    declared = declared_checks(config)
     _refuse_strangers(config, [each.base for each in declared])
     specs = [spec for each in declared for spec in _specs(config, each, overrides.get(each.base), environment)]
     _refuse_twins(config, specs)
     return tuple(specs)
-
-
-@dataclass(frozen=True, slots=True)
-class _Declared:
-    """One key of ``checks.<kind>``, or one entry of its list: a check, or one for each group or slice."""
-
-    kind: str
-    metric: str
-    section: Any
-    place: int | None = None
-
-    @property
-    def base(self) -> str:
-        return f"{self.kind}.{self.metric}"
-
-    @property
-    def route(self) -> Route:
-        own = isinstance(self.section, ByGroupSection)
-        entry = () if self.place is None else (self.place,)
-        named = ("scorers",) if isinstance(self.section, ScorerSection) else ()
-        return ("checks", self.kind, *named, *(self.metric.split(".", 1) if own else (self.metric,)), *entry)
-
-    @property
-    def facts(self) -> MetricFacts | None:
-        if isinstance(self.section, ByGroupSection):
-            return self.section.facts()
-        return BY_KIND.get(self.kind, {}).get(self.metric)
-
-
-def _declared(config: Config) -> tuple[_Declared, ...]:
-    kinds = config.checks.kinds()
-    named = [each for kind in kinds for metric, section in kind.limits() for each in _entries(kind, metric, section)]
-    custom = [_Declared("custom", name, section) for name, section in config.checks.custom.items()]
-    return (*named, *custom)
-
-
-def _entries(kind: Limits, metric: str, section: Any) -> list[_Declared]:
-    if not isinstance(section, tuple):
-        return [_Declared(kind.kind, metric, section)]
-    return [_Declared(kind.kind, metric, each, place) for place, each in enumerate(section)]
 
 
 def _overrides(config: Config, environment: str | None) -> Mapping[str, Override]:
@@ -162,9 +120,9 @@ def _refuse_strangers(config: Config, checks: list[str]) -> None:
 
 
 def _specs(
-    config: Config, declared: _Declared, override: Override | None, environment: str | None
+    config: Config, declared: Declared, override: Override | None, environment: str | None
 ) -> Iterator[CheckSpec]:
-    _demand(config, declared)
+    demand_possible(config, declared)
     changed: Route = ("environments", str(environment), "limits", declared.base)
     limit = _limit(config, declared, override, changed if override else declared.route)
     settings = _settings(config, declared)
@@ -178,7 +136,7 @@ def _specs(
         yield CheckSpec(declared.kind, declared.metric, part, limit, groups, name, own, line, apart)
 
 
-def _limit(config: Config, declared: _Declared, override: Override | None, route: Route) -> Limit:
+def _limit(config: Config, declared: Declared, override: Override | None, route: Route) -> Limit:
     section = declared.section
     bounds = {**section.bounds(), **(override.bounds() if override else {})}
     problem = bounds_problem(bounds) or _says_nothing(declared, bounds)
@@ -193,7 +151,7 @@ def _limit(config: Config, declared: _Declared, override: Override | None, route
     return Limit(**bounds, **judging, **extra)
 
 
-def _says_nothing(declared: _Declared, bounds: dict[str, float]) -> tuple[str, str, str] | None:
+def _says_nothing(declared: Declared, bounds: dict[str, float]) -> tuple[str, str, str] | None:
     """Tell what an environment made of a limit that could be missed, None when it still can be."""
     section, facts = declared.section, declared.facts
     if isinstance(section, ComparisonSection):
@@ -208,7 +166,7 @@ def _extra(section: LimitSection) -> dict[str, Any]:
     return {"groups": section.groups or (), "slices": section.slices or (), "params": section.params}
 
 
-def _settings(config: Config, declared: _Declared) -> dict[str, Any]:
+def _settings(config: Config, declared: Declared) -> dict[str, Any]:
     section = declared.section
     if declared.kind == "drift":
         auto = {"method": "auto"} if declared.base in _OWN_METHOD else {}
@@ -247,7 +205,7 @@ def _own(section: Any, part: str | None) -> dict[str, Any]:
     return {"params": {encode_group(name): params for name, params in section.asked().items()}[part]}
 
 
-def _parts(config: Config, declared: _Declared) -> Iterator[tuple[str | None, tuple[str, ...], str | None]]:
+def _parts(config: Config, declared: Declared) -> Iterator[tuple[str | None, tuple[str, ...], str | None]]:
     """Yield part, groups and slice of each spec that a declaration makes."""
     section = declared.section
     if declared.kind == "fairness":
@@ -256,7 +214,7 @@ def _parts(config: Config, declared: _Declared) -> Iterator[tuple[str | None, tu
     elif declared.base == _COLUMN:
         for column in dict.fromkeys(section.params["columns"]):
             yield encode_group(column), (column,), None
-    elif declared.kind in _BY_SLICE and section.slices and not isinstance(section, SignOffSection):
+    elif declared.kind in BY_SLICE and section.slices and not isinstance(section, SignOffSection):
         for name in section.slices:
             yield encode_group(name), (), name
     elif isinstance(section, PartedSection) and section.parts:
@@ -267,75 +225,6 @@ def _parts(config: Config, declared: _Declared) -> Iterator[tuple[str | None, tu
         yield part_of(section.params) or (None if declared.place is None else DEFAULT), (), None
     else:
         yield None, (), None
-
-
-def _demand(config: Config, declared: _Declared) -> None:
-    """Refuse a check that could not be made, or a setting that would be ignored."""
-    kind, section = declared.kind, declared.section
-    facts = declared.facts
-    if (kind in _NEED_LABELS or (facts is not None and facts.labels)) and config.data.target is None:
-        raise config.fault(declared.route, "this check needs labels", "data.target", "name the column that holds them")
-    if kind == "fairness" and not (section.groups or config.data.groups):
-        todo = "name at least one column"
-        raise config.fault(declared.route, "no sensitive attribute", "data.groups, or groups: here", todo)
-    if declared.base == "data_quality.schema" and config.data.schema_ is None and "schema" not in section.params:
-        todo = 'write path.yaml or "module:Class" there'
-        raise config.fault(declared.route, "no schema to check", "data.schema", todo)
-    if isinstance(section, SignOffSection) and not config.data.slices:
-        todo = "name a slice and its filter there"
-        raise config.fault(declared.route, "no slice, so no worst one", "data.slices", todo)
-    if declared.base == "data_quality.freshness_hours" and config.data.time is None and "column" not in section.params:
-        todo = "name the column of times"
-        raise config.fault(declared.route, "no column of times", "data.time, or params: {column: <name>}", todo)
-    if isinstance(section, LimitSection):
-        _demand_home(config, declared, section)
-        _demand_settings(config, declared, section)
-    if isinstance(section, LimitSection | ComparisonSection):
-        _demand_slices(config, declared, section)
-
-
-def _demand_home(config: Config, declared: _Declared, section: LimitSection) -> None:
-    homes = {"groups": ("fairness",), "slices": _BY_SLICE}
-    for name, kinds in homes.items():
-        if getattr(section, name) and declared.kind not in kinds:
-            route = (*declared.route, name)
-            expected = f"{name} under {' or '.join(kinds)} only"
-            raise config.fault(route, f"{name} under {declared.kind}", expected, "remove the key")
-
-
-def _demand_slices(config: Config, declared: _Declared, section: LimitSection | ComparisonSection) -> None:
-    for name in section.slices or ():
-        if name not in config.data.slices:
-            valid = ", ".join(config.data.slices) or "a name under data.slices, which has none"
-            todo = nearest(name, config.data.slices)
-            raise config.fault((*declared.route, "slices"), f"the slice {name!r}", f"one of {valid}", todo)
-
-
-def _demand_settings(config: Config, declared: _Declared, section: LimitSection) -> None:
-    facts = declared.facts
-    if facts is None:
-        return
-    parts = section.asked() if isinstance(section, PartedSection) else {None: section.params}
-    # A metric of the project's own takes what its function takes.
-    for part, params in () if isinstance(section, CustomSection) else parts.items():
-        problem = param_problem(facts, params)
-        if problem:
-            key, given, expected = problem
-            home = ("params",) if part is None or key in section.params else ("parts", part)
-            route: Route = (*declared.route, *home, key) if key else declared.route
-            raise config.fault(route, given, expected, nearest(str(key), facts.params) if key else "")
-    if declared.kind == "data_quality":
-        _demand_rule(config, declared, section.params)
-    if section.method is not None and section.method not in facts.methods:
-        expected = f"one of {', '.join(facts.methods)}" if facts.methods else "no method: there is one way only"
-        raise config.fault((*declared.route, "method"), f"method: {section.method}", expected)
-
-
-def _demand_rule(config: Config, declared: _Declared, params: Mapping[str, Any]) -> None:
-    problem = rule_problem(declared.metric, params)
-    if problem:
-        where, *told = problem
-        raise config.fault((*declared.route, *(("params", *where) if where else ())), *told)
 
 
 def _refuse_twins(config: Config, specs: list[CheckSpec]) -> None:
