@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import importlib
 import importlib.util
 import json
@@ -33,7 +34,20 @@ _PLACES = (
     ("model_versions", "storage_location"),
 )
 
+# What asks the real opa asks for one of these, or for the engine of that name.
+REAL_OPA = {"opa_binary", "opa_at_length"}
+
 pytest_plugins = ["pytester"]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark what needs a server, a Spark session or the real opa: it is all that tox's `services` runs."""
+    for item in items:
+        engine = item.callspec.params.get("engine") if hasattr(item, "callspec") else None
+        served = Path(__file__).with_name("services") in item.path.parents
+        if served or engine in ("opa", "both") or REAL_OPA & set(getattr(item, "fixturenames", ())):
+            item.add_marker("services")
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +90,11 @@ class Ended:
         return aliases(self.root)
 
 
+def untraced():
+    """Return the environment without coverage's variables: whole gates cost half as much again when they are traced."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE_", "COV_CORE_"))}
+
+
 def aliases(root):
     """Alias -> version, read without MLflow."""
     with closing(sqlite3.connect(root / "mlflow.db")) as database:
@@ -109,7 +128,7 @@ def prepared(once):
     def prepare(name):
         def build(folder):
             command = [sys.executable, EXAMPLES / name / "prepare.py", folder]
-            subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+            subprocess.run(command, env=untraced(), check=True, capture_output=True, text=True, timeout=300)
 
         return once(f"example-{name}", build)
 
@@ -141,7 +160,9 @@ def tell(copied, tmp_path):
             _change(root / path, change)
         before = aliases(root)
         command = [sys.executable, "-m", "pytest", "--model-gate", *story.get("args", []), *args]
-        ended = subprocess.run(command, cwd=root, check=False, capture_output=True, text=True, timeout=300)
+        ended = subprocess.run(
+            command, cwd=root, env=untraced(), check=False, capture_output=True, text=True, timeout=300
+        )
         return Ended(root, ended.returncode, ended.stdout + ended.stderr, before)
 
     return run
@@ -185,15 +206,23 @@ LASTING = (
 )
 
 
+@pytest.fixture(scope="session")
+def _lasting():
+    from pytest_leanml.registry.quiet import quietly
+
+    with quietly():
+        for name in LASTING:
+            importlib.import_module(name)
+    # Every run inside of a test collects garbage five times over at its end: what lasts need not be looked at again.
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _lasting_imports(request):
     """Import first what runs in this process import: pytester forgets it after each, and much of it loads but once."""
     if "pytester" in request.fixturenames:
-        from pytest_leanml.registry.quiet import quietly
-
-        with quietly():
-            for name in LASTING:
-                importlib.import_module(name)
+        request.getfixturevalue("_lasting")
 
 
 @pytest.fixture
