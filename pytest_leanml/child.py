@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -133,7 +133,8 @@ def _wait(process: subprocess.Popen[bytes], signals: _Signals, folder: Path, dea
         if _must_interrupt(signals, folder):
             signals.interrupted_at = None
             process.send_signal(signal.SIGINT)
-        time.sleep(_POLL)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_POLL)
     return _ended(process.returncode, signals)
 
 

@@ -16,6 +16,7 @@ from pytest_leanml.child import run_child
 from pytest_leanml.clock import new_run_id, now, stamp
 from pytest_leanml.decision import Decision, Reason
 from pytest_leanml.errors import GateUsageError, LeanmlError
+from pytest_leanml.garbage import collector_paused, leave_quickly
 from pytest_leanml.nesting import gate_around
 from pytest_leanml.options import output_folder, read_options
 from pytest_leanml.recording import CONTEXT_FILE, record
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pytest_leanml.options import GateOptions
     from pytest_leanml.snapshot import Snapshot
 
+_COMMANDS = frozenset({"pytest", "pytest.exe", "py.test"})
 _RUN_ID: pytest.StashKey[str] = pytest.StashKey()
 
 # G3: modes that set up or show without running; each would end with 0 and nothing measured.
@@ -79,7 +81,10 @@ def begin(config: pytest.Config, namespace: argparse.Namespace) -> None:
 
 def supervise(config: pytest.Config, namespace: argparse.Namespace) -> int:
     """Snapshot, child, judge, record, report, deploy; returns the exit status."""
-    from pytest_leanml.conclusion import refuse
+    if _alone():
+        leave_quickly()
+    with collector_paused():
+        from pytest_leanml.conclusion import refuse
 
     output = output_folder(config, namespace)
     net = Net(lambda error: refuse(config, error, output, config.stash[_RUN_ID]))
@@ -88,13 +93,21 @@ def supervise(config: pytest.Config, namespace: argparse.Namespace) -> int:
     return net.status
 
 
+def _alone() -> bool:
+    """Whether this process is pytest's own command line, and no script that called ``pytest.main()``."""
+    main = sys.modules.get("__main__")
+    spec = getattr(main, "__spec__", None)
+    return (spec is not None and spec.name == "pytest.__main__") or Path(sys.argv[0]).name in _COMMANDS
+
+
 def _supervised(config: pytest.Config, namespace: argparse.Namespace, stack: ExitStack) -> int:
     from pytest_leanml.conclusion import Conclusion
 
     run_id = config.stash[_RUN_ID]
     folder = stack.enter_context(_private_folder())
     options = _options(config, namespace)
-    conclusion = stack.enter_context(Conclusion.prepare(config, options, run_id, folder))
+    with collector_paused():
+        conclusion = stack.enter_context(Conclusion.prepare(config, options, run_id, folder))
     _write_context(folder, conclusion.snapshot)
     conclusion.announce()
     with conclusion.watch.phase("tests"):

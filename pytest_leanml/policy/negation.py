@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+Node = tuple[str, Any]
 _REFERENCES = ("Var", "RefDot", "RefBrack")
 # What stands in them is evaluated inside them by both.
 _CLOSED = ("ArrayCompr", "SetCompr", "ObjectCompr")
@@ -30,7 +31,7 @@ def other_reading(text: str, tree: Any) -> str | None:
     """
     source = text.encode()
     inserted: list[tuple[int, bytes]] = []
-    for negated in _negations(tree):
+    for negated in (body for kind, body in nodes(tree) if kind == "NotExpr"):
         terms = [_slice(source, term) for term in _terms(negated["expr"])]
         if terms:
             opened = b"count([1 | count([" + b", ".join(terms) + b"]) > 0; "
@@ -40,15 +41,20 @@ def other_reading(text: str, tree: Any) -> str | None:
     return source.decode() if inserted else None
 
 
-def _negations(node: Any) -> Iterator[Mapping[str, Any]]:
-    if isinstance(node, list):
-        for each in node:
-            yield from _negations(each)
-    elif isinstance(node, dict):
-        for kind, body in node.items():
-            if kind == "NotExpr":
-                yield body
-            yield from _negations(body)
+def nodes(tree: Any) -> list[Node]:
+    """Return kind and body of everything below a node that has parts, in the order of the text; without its spans.
+
+    By a stack and not by recursion, since the preflight of every gate looks at each node of each policy.
+    """
+    found: list[Node] = []
+    stack: list[Node] = [("", tree)]
+    while stack:
+        kind, body = stack.pop()
+        if kind:
+            found.append((kind, body))
+        inner = body.items() if isinstance(body, dict) else [("", each) for each in body]
+        stack += [(name, each) for name, each in reversed(inner) if isinstance(each, (dict, list)) and name != "span"]
+    return found
 
 
 def _terms(expression: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from pytest_leanml.policy.negation import other_reading
+from pytest_leanml.policy.negation import nodes, other_reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pytest_leanml.policy.answers import PolicyFile
+    from pytest_leanml.policy.negation import Node
 
 Path = tuple[str, ...]
 
@@ -158,7 +159,8 @@ def _headed(form: Form, head: Mapping[str, Any], body: Mapping[str, Any], text: 
     if form is Form.VALUE and (len(path) > 1 or not whole):
         form = Form.MEMBER
     parts = [{key: value for key, value in head.items() if key != "refr"}, body.get("bodies", [])]
-    declared = tuple(assigned(parts))
+    inner = nodes(parts)
+    declared = tuple(_assigned(inner))
     return Rule(
         name=path[0],
         path=path,
@@ -168,7 +170,7 @@ def _headed(form: Form, head: Mapping[str, Any], body: Mapping[str, Any], text: 
         whole_set=form is Form.VALUE and not body["bodies"] and _is_set(head["assign"]),
         uses=(*_inside(head["refr"]), *references(parts)),
         assigned=declared,
-        hidden=frozenset({*(name for name, _ in declared), *_declared(parts, text)}),
+        hidden=frozenset({*(name for name, _ in declared), *_declared(inner, text)}),
     )
 
 
@@ -193,27 +195,33 @@ def _static(refr: Mapping[str, Any]) -> tuple[Path, bool]:
     return (), False
 
 
-def references(node: Any) -> Iterator[Reference]:
-    """Yield every use of a name below a node; of a reference its longest static beginning, and what stands in brackets."""
+def references(node: Any) -> list[Reference]:
+    """Return every use of a name below a node; of a reference its longest static beginning, and what stands in brackets."""
+    found: list[Reference] = []
+    _refer(node, found)
+    return found
+
+
+def _refer(node: Any, found: list[Reference]) -> None:
     if isinstance(node, list):
         for each in node:
-            yield from references(each)
+            _refer(each, found)
     elif isinstance(node, dict):
         for kind, body in node.items():
-            yield from _uses(kind, body)
+            _refer_to(kind, body, found)
 
 
-def _uses(kind: str, body: Any) -> Iterator[Reference]:
+def _refer_to(kind: str, body: Any, found: list[Reference]) -> None:
     if kind == "Call":
-        yield _use({**body["fcn"]}, call=len(body["params"]))
-        yield from references(body["params"])
+        found.append(_use({**body["fcn"]}, call=len(body["params"])))
+        _refer(body["params"], found)
     elif kind in ("Var", "RefDot", "RefBrack"):
         used = _use({kind: body}, call=None)
         if used.path:
-            yield used
-        yield from _inside({kind: body})
+            found.append(used)
+        _refer_inside({kind: body}, found)
     elif kind != "span":
-        yield from references(body)
+        _refer(body, found)
 
 
 def _use(refr: Mapping[str, Any], *, call: int | None) -> Reference:
@@ -221,27 +229,28 @@ def _use(refr: Mapping[str, Any], *, call: int | None) -> Reference:
     return Reference(path, whole, call, next(iter(refr.values()))["span"]["line"])
 
 
-def _inside(refr: Mapping[str, Any]) -> Iterator[Reference]:
-    """Yield what is used inside the brackets of a reference, and what it is built on where that is no name."""
+def _inside(refr: Mapping[str, Any]) -> list[Reference]:
+    """Return what is used inside the brackets of a reference, and what it is built on where that is no name."""
+    found: list[Reference] = []
+    _refer_inside(refr, found)
+    return found
+
+
+def _refer_inside(refr: Mapping[str, Any], found: list[Reference]) -> None:
     kind, body = next(iter(refr.items()))
     if kind == "RefBrack":
-        yield from references(body["index"])
+        _refer(body["index"], found)
     if kind in ("RefDot", "RefBrack"):
-        yield from _inside(body["refr"])
+        _refer_inside(body["refr"], found)
     elif kind != "Var":
-        yield from references({kind: body})
+        _refer_to(kind, body, found)
 
 
-def assigned(node: Any) -> Iterator[tuple[str, int]]:
-    """Yield name and line of every local that ``:=`` declares below a node."""
-    if isinstance(node, list):
-        for each in node:
-            yield from assigned(each)
-    elif isinstance(node, dict):
-        for kind, body in node.items():
-            if kind == "AssignExpr" and body["op"] == "ColEq":
-                yield from _pattern(body["lhs"])
-            yield from assigned(body)
+def _assigned(inner: Iterable[Node]) -> Iterator[tuple[str, int]]:
+    """Yield name and line of every local that ``:=`` declares."""
+    for kind, body in inner:
+        if kind == "AssignExpr" and body["op"] == "ColEq":
+            yield from _pattern(body["lhs"])
 
 
 def _pattern(node: Any) -> Iterator[tuple[str, int]]:
@@ -258,25 +267,16 @@ def _pattern(node: Any) -> Iterator[tuple[str, int]]:
                 yield from _pattern([field[-1] for field in body["fields"]])
 
 
-def _declared(node: Any, text: bytes) -> Iterator[str]:
-    if isinstance(node, list):
-        for each in node:
-            yield from _declared(each, text)
-    elif isinstance(node, dict):
-        for kind, body in node.items():
-            yield from _declaration(kind, body, text)
-            yield from _declared(body, text)
-
-
-def _declaration(kind: str, body: Any, text: bytes) -> Iterator[str]:
-    if kind == "SomeVars":
-        yield from (_word(span, text) for span in body["vars"])
-    elif kind == "Every":
-        yield from (_word(span, text) for span in (body["key"], body["value"]) if span)
-    elif kind == "SomeIn":
-        yield from _variables([body["key"], body["value"]])
-    elif kind == "args":
-        yield from _variables(body)
+def _declared(inner: Iterable[Node], text: bytes) -> Iterator[str]:
+    for kind, body in inner:
+        if kind == "SomeVars":
+            yield from (_word(span, text) for span in body["vars"])
+        elif kind == "Every":
+            yield from (_word(span, text) for span in (body["key"], body["value"]) if span)
+        elif kind == "SomeIn":
+            yield from _variables([body["key"], body["value"]])
+        elif kind == "args":
+            yield from _variables(body)
 
 
 def _word(span: dict[str, int], text: bytes) -> str:
@@ -284,12 +284,4 @@ def _word(span: dict[str, int], text: bytes) -> str:
 
 
 def _variables(node: Any) -> Iterator[str]:
-    if isinstance(node, list):
-        for each in node:
-            yield from _variables(each)
-    elif isinstance(node, dict):
-        for kind, body in node.items():
-            if kind == "Var":
-                yield str(body["value"])
-            else:
-                yield from _variables(body)
+    return (str(body["value"]) for kind, body in nodes(node) if kind == "Var")

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_leanml.errors import LeanmlError, RegistryError
+from pytest_leanml.garbage import collector_paused
 from pytest_leanml.registry.quiet import ANSWER_SECONDS, quietly
 from pytest_leanml.registry.reach import Location, demand_answer, demand_database, one_line
 
@@ -31,9 +32,10 @@ class Client:
     @cached_property
     def _mlflow(self) -> Any:
         """MLflow's client; the import takes a second, so that it waits for the first question."""
-        if self.location.kind in {"sqlite", "sql"}:
-            demand_database(self.location)
-        from mlflow.tracking import MlflowClient
+        with collector_paused():
+            if self.location.kind in {"sqlite", "sql"}:
+                demand_database(self.location)
+            from mlflow.tracking import MlflowClient
 
         return MlflowClient(tracking_uri=self.location.uri, registry_uri=self.location.uri)
 

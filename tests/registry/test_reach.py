@@ -8,11 +8,13 @@ from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import mlflow
 import pytest
+from alembic.script import ScriptDirectory
 
 from pytest_leanml.errors import ExitStatus, GateUsageError, RegistryError
 from pytest_leanml.registry import Registry
-from pytest_leanml.registry.reach import locate, one_line, redact
+from pytest_leanml.registry.reach import locate, one_line, redact, schema_heads
 
 # The promise is 15 seconds for a dead server; a loaded machine gets some more.
 PATIENCE = 20
@@ -314,3 +316,14 @@ def test_a_database_server_that_never_answers_is_status_21(tmp_path, silent_port
 def test_a_uri_that_nobody_serves_is_status_21(tmp_path, uri):
     with asked_in_time(RegistryError, "nonsense|nodriver", 10):
         Registry(uri, root=tmp_path).version_of_alias("flights", "champion")
+
+
+def test_the_newest_revisions_are_those_that_alembic_finds(tmp_path):
+    scripts = Path(mlflow.__file__).parent / "store" / "db_migrations"
+    assert schema_heads(scripts / "versions") == set(ScriptDirectory(str(scripts)).get_heads())
+    for name, down in (("a1", "None"), ("b2", '"a1"'), ("c3", "'a1'"), ("d4", '("b2", "c3")'), ("e5", '"a1"')):
+        text = (
+            f'"""Says."""\nrevision: str = "{name}"\ndown_revision: str | None = {down}\n\ndef upgrade():\n    pass\n'
+        )
+        (tmp_path / f"{name}_x.py").write_text(text)
+    assert schema_heads(tmp_path) == {"d4", "e5"}

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+
+from pytest_leanml.garbage import collector_paused
+
+
+def test_nothing_is_collected_inside_and_everything_is_as_before_after():
+    assert gc.isenabled()
+    with collector_paused():
+        assert not gc.isenabled()
+        with collector_paused():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+    assert gc.isenabled()
+
+
+def test_whoever_switched_it_off_keeps_it_off():
+    gc.disable()
+    try:
+        with collector_paused():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_the_last_collection_is_left_out_and_what_was_asked_for_at_exit_still_runs():
+    code = """
+import atexit, gc, sys
+from pytest_leanml.garbage import leave_quickly
+class Loud:
+    def __del__(self):
+        print("collected")
+atexit.register(lambda: print("at exit", gc.get_freeze_count() > 0))
+if sys.argv[1:]:
+    leave_quickly()
+    leave_quickly()
+loud = Loud()
+loud.itself = loud
+del loud
+"""
+    for arguments, printed in (([], "at exit False\ncollected\n"), (["quickly"], "at exit True\n")):
+        ended = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+        assert ended.stdout == printed
