@@ -19,25 +19,19 @@ default allow := false
 allow if {
 	count(deny) == 0
 	count(judged) > 0
-	every metric in judged {
-		settled(metric)
-	}
+	count((judged - better) - excused) == 0
 }
 
-settled(metric) if better[metric]
-
-settled(metric) if excused(metric)
-
 deny contains {"rule": rule_of(metric), "path": path, "msg": msg} if {
-	some metric in judged
-	not sound(metric)
+	some metric in (judged - sound)
 	path := sprintf("metrics.%s", [metric])
 	msg := sprintf("%s or its no-skill baseline is absent, of the wrong type or out of its range", [metric])
 }
 
-deny contains violation if {
-	some metric, violation in missed
-	not excused(metric)
+deny contains {"rule": rule_of(metric), "path": path, "msg": msg} if {
+	some metric in (missed - excused)
+	path := sprintf("metrics.%s", [metric])
+	msg := sprintf("%s is %v; a constant answer reaches %v", [metric, metrics[metric], baseline[metric]])
 }
 
 deny contains {"rule": "no_skill.quality", "path": "metrics", "msg": msg} if {
@@ -47,8 +41,7 @@ deny contains {"rule": "no_skill.quality", "path": "metrics", "msg": msg} if {
 
 # A simple model that is as good is no reason to deny: it may be the one to promote.
 warn contains {"rule": rule_of(metric), "path": path, "msg": msg} if {
-	some metric in judged
-	sound(metric)
+	some metric in sound
 	in_range(simple[metric], measures[metric])
 	not ahead(measures[metric].better, metrics[metric], simple[metric])
 	path := sprintf("baseline.simple.%s", [metric])
@@ -56,26 +49,17 @@ warn contains {"rule": rule_of(metric), "path": path, "msg": msg} if {
 }
 
 # Severity is no excuse here: a model without skill is none. A waiver is one, for a number that is there.
-waived contains rule_of(metric) if {
-	some metric, _ in missed
-	excused(metric)
-}
+waived contains rule_of(metric) if some metric in excused
 
-excused(metric) if {
-	missed[metric]
+excused contains metric if {
+	some metric in missed
 	is_object(data.leanml.waived[rule_of(metric)])
 }
 
-missed[metric] := {"rule": rule_of(metric), "path": sprintf("metrics.%s", [metric]), "msg": msg} if {
-	some metric in judged
-	sound(metric)
-	not better[metric]
-	msg := sprintf("%s is %v; a constant answer reaches %v", [metric, metrics[metric], baseline[metric]])
-}
+missed := sound - better
 
-better[metric] if {
-	some metric in judged
-	sound(metric)
+better contains metric if {
+	some metric in sound
 	ahead(measures[metric].better, metrics[metric], baseline[metric])
 }
 
@@ -83,7 +67,8 @@ ahead("higher", value, floor) if value > floor
 
 ahead("lower", value, floor) if value < floor
 
-sound(metric) if {
+sound contains metric if {
+	some metric in judged
 	in_range(metrics[metric], measures[metric])
 	in_range(baseline[metric], measures[metric])
 }
