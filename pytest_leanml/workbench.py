@@ -1,4 +1,7 @@
-"""Models and data of one session, loaded when they are first asked for, and the studies that measure on them."""
+"""Models and data of one session, loaded when they are first asked for, and the studies that measure on them.
+
+What reads them is imported as late: a test that records a number of its own needs no pandas.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,6 @@ from pytest_leanml.collection import environment_variable
 from pytest_leanml.config import environment_of, load_config
 from pytest_leanml.errors import ConfigError, SourceError
 from pytest_leanml.evidence.runs import RunFacts
-from pytest_leanml.sources.columns import apart, is_frame
-from pytest_leanml.sources.frames import describe, read_lazily, read_table, table_facts
-from pytest_leanml.sources.models import as_predictor, load_model
-from pytest_leanml.sources.predictions import load_predictions
 from pytest_leanml.subjects import find_subjects
 
 if TYPE_CHECKING:
@@ -117,6 +116,9 @@ class Workbench:
         source = getattr(self.config.data, name) if self.config is not None else None
         if source is None or self.config is None:
             return None
+        from pytest_leanml.sources.columns import apart
+        from pytest_leanml.sources.frames import read_lazily, read_table
+
         read = read_lazily if source.lazy else read_table
         table = read(
             self.config.resolve(source.path),
@@ -184,6 +186,8 @@ class Workbench:
     def _predictor(self, given: Any, role: str) -> Any:
         if given is None:
             return None
+        from pytest_leanml.sources.models import as_predictor
+
         predictor = as_predictor(given, drop=self._never_features(), who=f"the {role}")
         self._tell("model", role, role=role, digest=predictor.digest, origin=self._origins.get(id(given), "fixture"))
         return predictor
@@ -191,6 +195,9 @@ class Workbench:
     def _table(self, name: str, frame: Any) -> Table | None:
         if frame is None:
             return None
+        from pytest_leanml.sources.columns import apart, is_frame
+        from pytest_leanml.sources.frames import describe, table_facts
+
         time = self.config.data.time if self.config is not None else None
         _, table = self._tables.get(id(frame)) or (None, describe(apart(frame), name=name, time=time))
         if table.origin != "fixture" and is_frame(frame) and not frame.equals(table.frame):
@@ -214,6 +221,9 @@ class Workbench:
         return (*(name for name in (data.target, data.weights) if name is not None), *data.ids)
 
     def _load(self, subject: Subject) -> Predictor:
+        from pytest_leanml.sources.models import load_model
+        from pytest_leanml.sources.predictions import load_predictions
+
         model = self.config.model if self.config is not None else None
         predictor: Predictor
         if subject.predictions is not None and model is not None and self.config is not None:

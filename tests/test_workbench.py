@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -213,3 +215,9 @@ def test_declared_data_that_a_test_changed_after_the_first_check_is_as_it_was(no
     frame["late"] = 7
     assert study.truth().tolist() == before
     assert study.rows_of("evaluation")["late"].tolist() == before
+
+
+def test_a_test_that_records_a_number_of_its_own_waits_for_no_library_of_frames():
+    asked = "import sys, pytest_leanml.workbench; print({'numpy', 'pandas', 'narwhals', 'sklearn'} & set(sys.modules))"
+    said = subprocess.run([sys.executable, "-c", asked], check=True, capture_output=True, text=True)
+    assert said.stdout == "set()\n"

@@ -1,4 +1,7 @@
-"""What one run measures on: models, data and settings, each read once and only when a check asks for it."""
+"""What one run measures on: models, data and settings, each read once and only when a check asks for it.
+
+Frames and models are imported as late as they are read: a test that records a number of its own needs neither.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from pytest_leanml.checks.answers import Answers, task_of
 from pytest_leanml.checks.measurement import Measurement, discard
 from pytest_leanml.errors import ConfigError, InconclusiveError, SourceError
 from pytest_leanml.evidence.records import MeasurementRecord
-from pytest_leanml.sources.columns import column, row_count
-from pytest_leanml.sources.filters import mask
-from pytest_leanml.sources.predictions import PredictionsFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from pytest_leanml.checks.answers import Answers
     from pytest_leanml.checks.measurement import Sink
     from pytest_leanml.checks.subject import SubjectFacts
     from pytest_leanml.config import Config
@@ -229,6 +229,8 @@ class Study:
         Raises:
             InconclusiveError: it has none.
         """
+        from pytest_leanml.sources.columns import row_count
+
         table = self.table(name)
         if row_count(table.frame) == 0:
             raise InconclusiveError(
@@ -250,7 +252,7 @@ class Study:
 
     def truth(self) -> NDArray[Any]:
         """Return the target of the evaluation data, shape (n,)."""
-        return self.once("truth", lambda: column(self.rows_of("evaluation"), self.target()))
+        return self.once("truth", lambda: self._evaluation_column(self.target()))
 
     def weights(self) -> NDArray[Any] | None:
         """Return what each row of the evaluation data counts, shape (n,); None where all count the same.
@@ -259,7 +261,12 @@ class Study:
             SourceError: there is no such column.
         """
         name = self.settings.weights
-        return None if name is None else self.once("weights", lambda: column(self.rows_of("evaluation"), name))
+        return None if name is None else self.once("weights", lambda: self._evaluation_column(name))
+
+    def _evaluation_column(self, name: str) -> NDArray[Any]:
+        from pytest_leanml.sources.columns import column
+
+        return column(self.rows_of("evaluation"), name)
 
     def answers(self, role: str, data: str = "evaluation") -> Answers:
         """Return what the candidate or the champion answers for a table; asked of the model once.
@@ -267,6 +274,9 @@ class Study:
         Raises:
             SourceError: there is no champion, or a predictions file is asked for rows that it does not speak of.
         """
+        from pytest_leanml.checks.answers import Answers
+        from pytest_leanml.sources.predictions import PredictionsFile
+
         predictor = self.candidate() if role == "candidate" else self.champion()
         if predictor is None:
             raise SourceError(f"there is no {role}", f"a {role} model", "declare it under `model:`", key="model")
@@ -302,6 +312,8 @@ class Study:
         )
 
     def _sample(self, role: str, needs: str, roles: tuple[str, ...] = ("candidate",)) -> Sample:
+        from pytest_leanml.checks.answers import task_of
+
         models = [self.answers(each) for each in roles]
         task = task_of(self.truth(), models, task=self.settings.task, positive=self.settings.positive)
         return self.answers(role).sample(self.truth(), task, needs, self.weights())
@@ -313,6 +325,8 @@ class Study:
             ConfigError: an unknown slice, or its filter cannot be read.
             InconclusiveError: no row matches.
         """
+        from pytest_leanml.sources.filters import mask
+
         slices = self.settings.slices
         if name not in slices:
             raise ConfigError(
