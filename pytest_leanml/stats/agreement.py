@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from pytest_leanml.errors import InconclusiveError, MeasurementError
 from pytest_leanml.stats.estimate import Estimate, Part
@@ -106,7 +106,9 @@ def mcnemar_mid(gained: int, lost: int) -> float:
     """
     if not gained + lost:
         return 1.0
-    seen = float(stats.binom.pmf(min(gained, lost), gained + lost, 0.5))
+    from scipy.stats import binom  # half a second, and only here
+
+    seen = float(binom.pmf(min(gained, lost), gained + lost, 0.5))
     return 1 - seen / 2 if gained == lost else mcnemar_exact(gained, lost) - seen
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.stats import kstwo
 
 MANY = 2000
 _TERMS = np.arange(0, 60.0)
@@ -25,6 +24,8 @@ def tail(distance: float, n: float) -> float:
         n: rows; of two samples n m / (n + m), rounded.
     """
     if n <= MANY:
+        from scipy.stats import kstwo  # half a second, and only here
+
         return float(np.clip(kstwo.sf(distance, n), 0.0, 1.0))
     z = distance * math.sqrt(n)
     if z < 0.2:  # noqa: PLR2004 - the chance of less is below 1e-12, and the terms overflow

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
-from scipy import stats
 
 from pytest_leanml.errors import InconclusiveError, MeasurementError
 from pytest_leanml.stats.joint import Cells, gains_of, joint_cells
@@ -162,8 +161,10 @@ def _labels(candidate: Sample, cells: Cells) -> IntArray:
 
 def _all_counts(counts: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return every way to split each count in two, shape (k, c), and the chances of coins, shape (k,)."""
+    from scipy.stats import binom  # half a second, and only here
+
     sides = [np.arange(count + 1) for count in counts.tolist()]
-    chances = [stats.binom.pmf(side, count, 0.5) for side, count in zip(sides, counts.tolist(), strict=True)]
+    chances = [binom.pmf(side, count, 0.5) for side, count in zip(sides, counts.tolist(), strict=True)]
     stay = np.stack([each.ravel() for each in np.meshgrid(*sides, indexing="ij")], axis=1)
     weights = np.prod(np.stack([each.ravel() for each in np.meshgrid(*chances, indexing="ij")]), axis=0)
     return stay.astype(np.float64), weights

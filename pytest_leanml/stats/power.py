@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import stats
 
 from pytest_leanml.errors import InconclusiveError, MeasurementError
 from pytest_leanml.stats.estimate import Estimate, Part
@@ -140,8 +139,10 @@ def _varies(feature: Feature, rows: int, name: str) -> bool:
 def _power(feature: Feature, target: Target, level: float) -> Estimate:
     if not feature.numeric or target.task is Task.MULTICLASS:
         return _by_values(_codes(feature), target, level)
+    from scipy.stats import rankdata  # half a second, and only here
+
     level = 1 - (1 - level) / 2  # the better of two ways
-    by_order = _by_order(stats.rankdata(_filled(feature.values), method="dense"), target, level)
+    by_order = _by_order(rankdata(_filled(feature.values), method="dense"), target, level)
     return max(_by_values(_codes(feature), target, level), by_order, key=lambda each: each.value)
 
 
@@ -253,8 +254,10 @@ def _turned(found: Estimate) -> Estimate:
 def _by_order(ranks: FloatArray, target: Target, level: float) -> Estimate:
     if target.task is Task.BINARY:
         return _above(0.5, _turned(_area(ranks.astype(np.float64), target, level)))
+    from scipy.stats import spearmanr
+
     n = len(ranks)
-    r = float(stats.spearmanr(ranks, target.values).statistic)
+    r = float(spearmanr(ranks, target.values).statistic)
     low, high = _spearman(r, n, critical(level))
     nearest = 0.0 if low <= 0 <= high else min(low * low, high * high)
     # A perfect correlation has no limits on that scale: rounding must not put them on one side of it.

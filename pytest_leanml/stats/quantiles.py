@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 
 from pytest_leanml.errors import InconclusiveError, MeasurementError
 from pytest_leanml.stats.estimate import Estimate
@@ -62,8 +61,10 @@ def _ranks(n: int, share: float, confidence: float) -> tuple[int, int]:
     The low one is the largest r with P(B < r) <= a / 2, the high one the smallest r with P(B >= r) <= a / 2, where B
     counts the values at or below the true quantile.
     """
+    from scipy.stats import binom  # half a second, and only here
+
     doubt = _doubt(confidence)
-    law = stats.binom(n, share)
+    law = binom(n, share)
     low = int(law.ppf(doubt)) + 1
     while low > 0 and law.cdf(low - 1) > doubt:
         low -= 1

@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 
 from pytest_leanml.errors import InconclusiveError, MeasurementError
 from pytest_leanml.stats.estimate import Estimate
@@ -82,8 +81,10 @@ def median_absolute_error(sample: Sample, confidence: float) -> Estimate:
         low, high = wilson(m / 2, m, critical_t(confidence, degrees(sample.weights, n)))
         ends = quantile_of(rows, float(low), sample.weights), quantile_of(rows, float(high), sample.weights)
         return Estimate(value, n, min(ends[0], value), max(ends[1], value), "woodruff", confidence, UNIT)
+    from scipy.stats import binom  # half a second, and only here
+
     # The lower rank is the largest r with P(B < r) <= (1 - confidence) / 2, B of n fair coins.
-    rank = int(stats.binom.ppf((1 - confidence) / 2, n, 0.5))
+    rank = int(binom.ppf((1 - confidence) / 2, n, 0.5))
     if rank < 1:
         return Estimate(value, n, confidence=confidence, unit=UNIT)
     ordered = np.sort(rows)
