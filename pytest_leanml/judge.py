@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_leanml.evidence.ledger import Ledger, ProcessLedger
     from pytest_leanml.evidence.outcomes import CheckSummary
     from pytest_leanml.policy.answers import Answer
+    from pytest_leanml.policy.verdicts import PolicyVerdict
 
 PYTEST_STATUSES = frozenset({1, 2, 3, 5, 6})
 PYTEST_INTERNAL_ERROR = 3
@@ -122,50 +123,62 @@ def judge(  # noqa: PLR0913 - one argument for each thing that is judged
     Returns:
         ALLOW with no reason, or DENY with at least one.
     """
-    policy = judge_answers(
-        answers,
-        manifest.shadow,
-        manifest.policies_decide,
-        manifest.thresholds,
-        evidence.document,
-        asked=not (problems or undecided),
-    )
-    denied = {reason.check for reason in policy.reasons}
-    excused = [each for each in evidence.checks if each.excused]
-    reasons = [
-        *manifest.never,
-        *_manifest(manifest, ledger, evidence),
-        *_ids(evidence.checks),
-        *_checks(evidence.checks, denied, first_release=manifest.first_release),
-        *_workers(ledger),
-        *_contradictions(ledger, evidence),
-        *undecided,
-        *(Reason("G9.evidence", problem) for problem in problems),
-        *policy.reasons,
-        *manifest.expired,
-        *_changed(manifest.snapshot, after),
-        *_fates(child, ledger),
-    ]
+    policy = _policy(manifest, evidence, answers, asked=not (problems or undecided))
     used = tuple(_used(manifest, ledger, evidence.document))
-    reasons += [each for each in used if each.severity is Severity.ERROR]
-    verdict = Verdict.DENY if reasons else Verdict.ALLOW
-    status = _status(verdict, child, ledger, undecided=bool(undecided) or policy.undecided)
-    warnings = (
-        *cautions(evidence.checks),
-        *policy.warnings,
-        *(each for each in used if each.severity is Severity.WARNING),
+    reasons = _unique(
+        (
+            *_of_the_checks(manifest, ledger, evidence, policy),  # G1, G2, G3, G5, G6, G8
+            *_of_the_policies(manifest, policy, undecided, problems),  # G9
+            *_changed(manifest.snapshot, after),  # G10
+            *_fates(child, ledger),  # G4, G7
+            *(each for each in used if each.severity is Severity.ERROR),  # G10
+        )
     )
-    waived = (*_waived(excused, manifest), *policy.waived(manifest.waived))
-    return Judgement(verdict, status, _unique(reasons), _unique(warnings), _unique_waived(waived), policy.shadow)
+    verdict = Verdict.DENY if reasons else Verdict.ALLOW
+    told = (each for each in used if each.severity is Severity.WARNING)
+    return Judgement(
+        verdict,
+        _status(verdict, child, ledger, undecided=bool(undecided) or policy.undecided),
+        reasons,
+        _unique((*cautions(evidence.checks), *policy.warnings, *told)),
+        _all_waived(manifest, evidence, policy),
+        policy.shadow,
+    )
+
+
+def _policy(manifest: Manifest, evidence: Evidence, answers: tuple[Answer, ...], *, asked: bool) -> PolicyVerdict:
+    expected, thresholds = manifest.policies_decide, manifest.thresholds
+    return judge_answers(answers, manifest.shadow, expected, thresholds, evidence.document, asked=asked)
+
+
+def _of_the_checks(manifest: Manifest, ledger: Ledger, evidence: Evidence, policy: PolicyVerdict) -> tuple[Reason, ...]:
+    denied = {reason.check for reason in policy.reasons}
+    return (
+        *manifest.never,  # G3
+        *_collected(manifest, ledger, evidence),  # G1
+        *_ids(evidence.checks),  # G2
+        *_outcomes(evidence.checks, denied, first_release=manifest.first_release),  # G1, G5, G6
+        *_workers(ledger),  # G8
+        *_contradictions(ledger, evidence),  # G6
+    )
+
+
+def _of_the_policies(
+    manifest: Manifest, policy: PolicyVerdict, undecided: tuple[Reason, ...], problems: tuple[str, ...]
+) -> tuple[Reason, ...]:
+    """G9: the engine was asked about evidence that keeps to its schema, and every package allows."""
+    invalid = (Reason("G9.evidence", problem) for problem in problems)
+    return (*undecided, *invalid, *policy.reasons, *manifest.expired)
 
 
 def _unique(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
     return tuple(dict.fromkeys(reasons))
 
 
-def _unique_waived(waived: Iterable[WaivedReason]) -> tuple[WaivedReason, ...]:
+def _all_waived(manifest: Manifest, evidence: Evidence, policy: PolicyVerdict) -> tuple[WaivedReason, ...]:
+    """Return each waiver that was used, once: of a check's missed limit, or of a policy's rule."""
     by_rule: dict[str, WaivedReason] = {}
-    for each in waived:
+    for each in (*_waived(evidence.checks, manifest), *policy.waived(manifest.waived)):
         by_rule.setdefault(each.rule, each)
     return tuple(by_rule.values())
 
@@ -218,7 +231,7 @@ def _first_line(text: str) -> str:
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no message")
 
 
-def _manifest(manifest: Manifest, ledger: Ledger, evidence: Evidence) -> Iterator[Reason]:
+def _collected(manifest: Manifest, ledger: Ledger, evidence: Evidence) -> Iterator[Reason]:
     """G1: everything declared, required or collected ran."""
     if not evidence.checks:
         yield Reason("G1.nothing", "no check ran; expected: at least one measurement; next: add `checks:` or a test")
@@ -269,7 +282,7 @@ def _ids(checks: Iterable[CheckSummary]) -> Iterator[Reason]:
         seen.setdefault(name, each.nodeid)
 
 
-def _checks(checks: Iterable[CheckSummary], denied: set[str | None], *, first_release: bool) -> Iterator[Reason]:
+def _outcomes(checks: Iterable[CheckSummary], denied: set[str | None], *, first_release: bool) -> Iterator[Reason]:
     """G1, G5 and G6: each check passed, or missed nothing but a limit that is excused."""
     for each in checks:
         excused = each.excused is not None and (each.excused != FIRST_RELEASE or first_release)
@@ -367,8 +380,8 @@ def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Re
             )
 
 
-def _waived(excused: Iterable[CheckSummary], manifest: Manifest) -> Iterator[WaivedReason]:
-    for each in excused:
+def _waived(checks: Iterable[CheckSummary], manifest: Manifest) -> Iterator[WaivedReason]:
+    for each in checks:
         if each.excused != "waiver":
             continue
         rules = (f"limits.{each.info.id}", f"limits.{each.info.id.partition('[')[0]}")

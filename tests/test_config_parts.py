@@ -58,6 +58,8 @@ def test_an_environment_overrides_the_one_limit(load):
     [
         ("    noise: {max: 0, params: {sdt: 1}}\n", "the setting 'sdt'", "checks.behaviour.noise.params.sdt"),
         ("    noise: {max: 0, params: {std: x}}\n", "'x'", "checks.behaviour.noise.params.std"),
+        ("    noise: {max: 0, params: {columns: 5}}\n", "5", "checks.behaviour.noise.params.columns"),
+        ("    noise: {max: 0, params: {columns: ab}}\n", "'ab'", "checks.behaviour.noise.params.columns"),
         (
             "    noise: {max: 0, parts: {a: {std: 1}, b: {sdt: 1}}}\n",
             "the setting 'sdt'",

@@ -18,6 +18,7 @@ from urllib.parse import SplitResult, urlsplit
 import numpy as np
 import pandas as pd
 
+from pytest_leanml.config.urls import EXPECTED, url_fault
 from pytest_leanml.errors import ConfigError, SourceError
 from pytest_leanml.sources.faults import told_as
 from pytest_leanml.strict import load_json
@@ -66,19 +67,10 @@ class Server:
         Raises:
             ConfigError: it is none, or holds credentials.
         """
-        try:
-            parts = urlsplit(self.url)
-            known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            known = False
-        if not known or "@" in parts.netloc or any(not "!" <= each <= "~" for each in self.url):
-            # Whatever is no URL is not shown either: it may be a key that slipped into the wrong place.
-            raise ConfigError(
-                "a URL with credentials in it" if "@" in self.url else "a `url` that cannot be asked",
-                "http://host:port/path, ASCII, without user and password",
-                "correct it, or use `call:` for what needs more",
-            )
-        return parts
+        fault = url_fault(self.url)
+        if fault is not None:
+            raise ConfigError(fault, EXPECTED, "correct it, or use `call:` for what needs more")
+        return urlsplit(self.url)
 
     @property
     def shown(self) -> str:

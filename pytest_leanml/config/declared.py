@@ -140,7 +140,8 @@ def _demand_settings(config: Config, declared: Declared, section: LimitSection) 
             key, given, expected = problem
             home = ("params",) if part is None or key in section.params else ("parts", part)
             route: Route = (*declared.route, *home, key) if key else declared.route
-            raise config.fault(route, given, expected, nearest(str(key), facts.params) if key else "")
+            todo = "correct it" if key in facts.params else nearest(str(key), facts.params) if key else ""
+            raise config.fault(route, given, expected, todo)
     if declared.kind == "data_quality":
         _demand_rule(config, declared, section.params)
     if section.method is not None and section.method not in facts.methods:

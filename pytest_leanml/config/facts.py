@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from pytest_leanml.config.urls import EXPECTED, url_fault
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -21,6 +23,7 @@ class Param(StrEnum):
     WHOLE = "a whole number"
     FLAG = "true or false"
     TEXT = "a text"
+    URL = EXPECTED
     TEXTS = "a list of texts"
     MAPPING = "a mapping"
     ANY = "anything"
@@ -96,7 +99,7 @@ _TYPES: Mapping[Param, tuple[type, ...]] = {
     Param.WHOLE: (int,),
     Param.FLAG: (bool,),
     Param.TEXT: (str,),
-    Param.TEXTS: (list, tuple),
+    Param.URL: (str,),
     Param.MAPPING: (dict,),
 }
 
@@ -111,6 +114,9 @@ def param_problem(facts: MetricFacts, params: Mapping[str, Any]) -> tuple[str | 
             return name, f"the setting {name!r}", f"one of {', '.join(facts.params)}" if facts.params else "no settings"
         if not _fits(value, facts.params[name]):
             return name, repr(value), facts.params[name].value
+        fault = url_fault(value) if facts.params[name] is Param.URL else None
+        if fault is not None:
+            return name, fault, EXPECTED
     missing = [name for name in facts.needs if name not in params]
     return (
         (None, f"no {missing[0]}", f"params: {{{missing[0]}: {facts.params[missing[0]].value}}}") if missing else None
@@ -122,5 +128,6 @@ def _fits(value: object, kind: Param) -> bool:
         return value is not None
     if isinstance(value, bool) and kind is not Param.FLAG:
         return False
-    texts = kind is not Param.TEXTS or all(isinstance(each, str) and each for each in value)  # type: ignore[attr-defined]
-    return isinstance(value, _TYPES[kind]) and texts
+    if kind is Param.TEXTS:
+        return isinstance(value, list | tuple) and all(isinstance(each, str) and each for each in value)
+    return isinstance(value, _TYPES[kind])

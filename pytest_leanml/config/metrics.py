@@ -214,7 +214,7 @@ BEHAVIOUR = {
     "holds": _behaviour({"call": Param.TEXT, "columns": Param.TEXTS, "where": Param.ANY, "rows": Param.WHOLE}, "call"),
 }
 _PLACE = {
-    "url": Param.TEXT,
+    "url": Param.URL,
     "call": Param.TEXT,
     "format": Param.TEXT,
     "timeout": Param.NUMBER,

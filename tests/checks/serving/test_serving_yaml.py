@@ -14,7 +14,7 @@ from pytest_leanml.checks.study import Study, StudySettings
 from pytest_leanml.checks.subject import SubjectFacts
 from pytest_leanml.config import CheckSpec, Limit, check_specs, load_config
 from pytest_leanml.digest import digest_tree
-from pytest_leanml.errors import ConfigError
+from pytest_leanml.errors import ConfigError, ExitStatus
 from pytest_leanml.sources.frames import describe
 from pytest_leanml.sources.models import load_model
 
@@ -72,6 +72,30 @@ def project(  # noqa: PLR0913, PLR0917 - each is a fixture
     return check_specs(config), study
 
 
+@pytest.mark.parametrize("metric", ["latency_p95_ms: {max: 5", "parity: {max: 0", "feature_parity: {max: 0"])
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("localhost:5001", "a `url` that cannot be asked"),
+        ("ftp://host/x", "a `url` that cannot be asked"),
+        ("http://me:hunter2@host/", "a URL with credentials in it"),
+    ],
+)
+def test_what_is_no_url_is_told_before_anything_runs(load, metric, url, told):
+    text = (
+        f"version: 1\ndata: {{evaluation: a.parquet}}\nchecks:\n  serving:\n    {metric}, params: {{url: '{url}'}}}}\n"
+    )
+    with pytest.raises(ConfigError) as found:
+        check_specs(load(text))
+    wrong = found.value
+    assert (wrong.status, wrong.file.name, wrong.line) == (ExitStatus.USAGE, "leanml.yaml", 5)
+    assert wrong.column == text.splitlines()[4].index("url:") + 1
+    assert (wrong.given, wrong.todo) == (told, "correct it")
+    assert wrong.key == f"checks.serving.{metric.partition(':')[0]}.params.url"
+    assert "hunter2" not in str(wrong)
+    assert url not in str(wrong)
+
+
 def test_every_metric_is_measured_held_and_can_miss(project, ledger):
     specs, study = project
     assert [spec.id for spec in specs] == [f"serving.{metric}" for metric in METRICS]
@@ -101,7 +125,7 @@ def _at(limit, spec):
         ("throughput_rows_per_s: {max: 5}", "where higher is better"),
         ("parity: {max: 5}", "0.05"),
         ("parity: {max: 0, params: {urll: x}}", "did you mean|one of url"),
-        ("parity: {max: 0, params: {url: 5}}", "a text"),
+        ("parity: {max: 0, params: {url: 5}}", "http://host:port/path"),
         ("parity: {max: 0, params: {requests: 5}}", "the setting 'requests'"),
         ("feature_parity: {max: 0, params: {answer: scores}}", "the setting 'answer'"),
         ("latency_p95_ms: {max: 5, params: {requests: 5.5}}", "a whole number"),
