@@ -226,6 +226,19 @@ def _lasting_imports(request):
 
 
 @pytest.fixture
+def load(tmp_path):
+    """Return a function that writes leanml.yaml and reads it."""
+
+    def read(text):
+        from pytest_leanml.config import load_config
+
+        (tmp_path / "leanml.yaml").write_text(text)
+        return load_config(tmp_path / "leanml.yaml")
+
+    return read
+
+
+@pytest.fixture
 def plain(pytester):
     """Return a function that runs pytest in this process, without a gate."""
 

@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 
 from pytest_leanml.checks.behaviour import DEFAULTS
-from pytest_leanml.config import check_specs, config_schema, load_config, thresholds
+from pytest_leanml.config import check_specs, config_schema, thresholds
 from pytest_leanml.config.metrics import BEHAVIOUR
 from pytest_leanml.errors import ConfigError
 from pytest_leanml.strict_yaml import load_yaml
@@ -25,12 +25,8 @@ PARTS = """\
 
 
 @pytest.fixture
-def load(tmp_path):
-    def read(text):
-        (tmp_path / "leanml.yaml").write_text(HEAD + text)
-        return load_config(tmp_path / "leanml.yaml")
-
-    return read
+def load(load):
+    return lambda text: load(HEAD + text)
 
 
 def test_each_part_is_a_check_under_one_limit(load):

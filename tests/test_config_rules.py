@@ -46,12 +46,8 @@ environments: {staging: {alias: s, limits: {data_quality.between: {max: 9}, data
 
 
 @pytest.fixture
-def load(tmp_path):
-    def read(text):
-        (tmp_path / "leanml.yaml").write_text(HEAD + text)
-        return load_config(tmp_path / "leanml.yaml")
-
-    return read
+def load(load):
+    return lambda text: load(HEAD + text)
 
 
 def one(rule):

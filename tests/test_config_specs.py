@@ -15,7 +15,6 @@ from pytest_leanml.config import (
     champion_uri,
     check_specs,
     environment_of,
-    load_config,
     thresholds,
 )
 from pytest_leanml.errors import ConfigError
@@ -36,15 +35,6 @@ EFFECTS = {
     "psi": 0.2,
     **dict.fromkeys(["ks", "chi_squared", "jensen_shannon", "kl", "wasserstein", "total_variation"], 0.1),
 }
-
-
-@pytest.fixture
-def load(tmp_path):
-    def read(text):
-        (tmp_path / "leanml.yaml").write_text(text)
-        return load_config(tmp_path / "leanml.yaml")
-
-    return read
 
 
 def ids(config, environment="production"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +12,10 @@ import pandas as pd
 from pytest_leanml.checks.serving_place import (
     WHO,
     Place,
-    answered,
-    asker_of,
+    exchange,
     features_of,
     place_of,
     reader_of,
-    requests_of,
     whole,
 )
 from pytest_leanml.checks.study import record_of
@@ -106,10 +103,7 @@ def _compared(study: Study, settings: Mapping[str, Any], also: tuple[str, ...]) 
 
 
 def _served(study: Study, plan: _Compared, columns: tuple[str, ...], read: Callable[[Any, int], Any]) -> list[Any]:
-    with ExitStack() as stack:
-        asker = asker_of(study, plan.place, stack)
-        requests = requests_of(study.rows_of("evaluation"), columns, plan.batches)
-        return answered(asker, requests, plan.place, read)[1]
+    return exchange(study, plan.place, plan.batches, columns, read)[1]
 
 
 def _demand_several(offline: NDArray[Any]) -> None:

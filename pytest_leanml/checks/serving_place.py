@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,6 @@ from pytest_leanml.sources.predictions import PredictionsFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from contextlib import ExitStack
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -179,6 +179,34 @@ def features_of(study: Study, frame: Any) -> tuple[str, ...]:
         return known_features(study, frame)
     apart = {study.settings.target, study.settings.weights, *study.settings.ids}
     return tuple(name for name in column_names(frame) if name not in apart)
+
+
+def exchange(
+    study: Study,
+    place: Place,
+    batches: Iterable[NDArray[np.intp]],
+    columns: tuple[str, ...] | None,
+    read: Callable[[Any, int], Any],
+) -> tuple[NDArray[np.float64], list[Any]]:
+    """Ask about the evaluation rows, one batch after the other, and close what was opened for it.
+
+    Args:
+        study: whose rows and candidate.
+        place: where to ask, and for how long at most.
+        batches: places of rows.
+        columns: those to send, as pandas; None to leave the rows as their library has them.
+        read: reads an answer for so many rows, or refuses it.
+
+    Returns:
+        Seconds of each request, shape (requests,), and what ``read`` made of each answer.
+
+    Raises:
+        InconclusiveError: not all were answered within ``place.seconds``.
+        LeanmlError: an answer that cannot be taken.
+    """
+    with ExitStack() as stack:
+        asker = asker_of(study, place, stack)
+        return answered(asker, requests_of(study.rows_of("evaluation"), columns, batches), place, read)
 
 
 def requests_of(

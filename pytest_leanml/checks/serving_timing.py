@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +9,10 @@ import numpy as np
 
 from pytest_leanml.checks.serving_place import (
     Place,
-    answered,
-    asker_of,
+    exchange,
     features_of,
     place_of,
     reader_of,
-    requests_of,
     whole,
 )
 from pytest_leanml.errors import InconclusiveError
@@ -89,8 +86,5 @@ def latencies(study: Study, plan: Plan) -> NDArray[np.float64]:
     order = np.random.default_rng(study.settings.seed).permutation(row_count(frame))
     batches = np.resize(order, (plan.warmup + plan.requests, plan.batch))
     columns = None if plan.place.where == "process" else features_of(study, frame)
-    with ExitStack() as stack:
-        asker = asker_of(study, plan.place, stack)
-        reader = reader_of(study, plan.place)
-        times, _ = answered(asker, requests_of(frame, columns, batches), plan.place, reader)
+    times, _ = exchange(study, plan.place, batches, columns, reader_of(study, plan.place))
     return times[plan.warmup :]

@@ -115,6 +115,18 @@ def native(frame: Any, name: str) -> Any:
     return frame[name] if is_polars(frame) else frame.iloc[:, column_names(frame).index(name)]
 
 
+def arrow_of(raw: pd.Series[Any]) -> pa.ChunkedArray | None:
+    """Return a pandas column as Arrow has it where that is how it is stored, or where Arrow is faster than Python.
+
+    Returns:
+        Text and Arrow's own types; None for whatever else.
+    """
+    if not isinstance(raw.dtype, pd.StringDtype | pd.ArrowDtype):
+        return None
+    found = pa.array(raw.array, from_pandas=True)
+    return found if isinstance(found, pa.ChunkedArray) else pa.chunked_array([found])
+
+
 def _pandas(raw: Any) -> pd.Series[Any]:
     found: pd.Series[Any] = raw.to_pandas()
     return found

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from pytest_leanml.errors import MeasurementError
-from pytest_leanml.sources.columns import native
+from pytest_leanml.sources.columns import arrow_of, native
 
 if TYPE_CHECKING:
     Codes = np.ndarray[Any, np.dtype[np.integer[Any]]]
@@ -48,10 +48,9 @@ def _arrow_of_polars(raw: Any) -> pa.ChunkedArray:
 def _of_pandas(raw: pd.Series[Any]) -> tuple[Codes, list[Any]]:
     if isinstance(raw.dtype, pd.CategoricalDtype):
         return raw.cat.codes.to_numpy(), raw.cat.categories.tolist()
-    if isinstance(raw.dtype, pd.StringDtype | pd.ArrowDtype):
-        # Both store text as Arrow does, or turn it into that faster than Python could code it.
-        found = pa.array(raw.array, from_pandas=True)
-        return _of_arrow(found if isinstance(found, pa.ChunkedArray) else pa.chunked_array([found]))
+    stored = arrow_of(raw)
+    if stored is not None:
+        return _of_arrow(stored)
     codes, found = pd.factorize(raw, use_na_sentinel=True)
     return codes, found.tolist()
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pytest_leanml.errors import MeasurementError
-from pytest_leanml.sources.columns import column, is_numeric, native
+from pytest_leanml.sources.columns import arrow_of, column, is_numeric, native
 from pytest_leanml.stats.columns import Side, counted_labels
 
 if TYPE_CHECKING:
@@ -69,10 +69,9 @@ def is_ordered(frame: Any, name: str) -> bool:
 def _of_pandas(raw: pd.Series[Any]) -> Pairs:
     if isinstance(raw.dtype, pd.CategoricalDtype):
         return _of_codes(raw.cat.codes.to_numpy(), raw.cat.categories.tolist())
-    if isinstance(raw.dtype, pd.StringDtype | pd.ArrowDtype):
-        # Both store text as Arrow does, or turn it into that faster than Python could count it.
-        found = pa.array(raw.array, from_pandas=True)
-        return _of_arrow(found if isinstance(found, pa.ChunkedArray) else pa.chunked_array([found]))
+    stored = arrow_of(raw)
+    if stored is not None:
+        return _of_arrow(stored)
     codes, labels = pd.factorize(raw, use_na_sentinel=True)
     return _of_codes(codes, labels.tolist())
 

@@ -123,9 +123,11 @@ def test_by_bound_without_an_interval_is_an_error(measure):
         hold(measure(high=None), bound(min=0.81))
 
 
-def test_one_side_is_enough_where_it_clears(measure):
+def test_one_side_is_enough_where_it_clears(measure, ledger):
     hold(measure(high=None), bound(min=0.8))
+    assert [(each.side, each.threshold, each.passed) for each in ledger.comparisons] == [("low", 0.8, True)]
     hold(measure(low=None), bound(max=0.86))
+    assert [(each.side, each.threshold, each.passed) for each in ledger.comparisons] == [("high", 0.86, True)]
 
 
 def test_a_limit_without_a_bound_is_an_error(measure):
