@@ -90,7 +90,7 @@ class Ended:
         return aliases(self.root)
 
 
-def untraced():
+def _untraced():
     """Return the environment without coverage's variables: whole gates cost half as much again when they are traced."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE_", "COV_CORE_"))}
 
@@ -99,6 +99,12 @@ def aliases(root):
     """Alias -> version, read without MLflow."""
     with closing(sqlite3.connect(root / "mlflow.db")) as database:
         return dict(database.execute("SELECT alias, version FROM registered_model_aliases"))
+
+
+@pytest.fixture(scope="session")
+def untraced():
+    """The function that returns such an environment."""
+    return _untraced
 
 
 @pytest.fixture(scope="session")
@@ -128,7 +134,7 @@ def prepared(once):
     def prepare(name):
         def build(folder):
             command = [sys.executable, EXAMPLES / name / "prepare.py", folder]
-            subprocess.run(command, env=untraced(), check=True, capture_output=True, text=True, timeout=300)
+            subprocess.run(command, env=_untraced(), check=True, capture_output=True, text=True, timeout=300)
 
         return once(f"example-{name}", build)
 
@@ -161,7 +167,7 @@ def tell(copied, tmp_path):
         before = aliases(root)
         command = [sys.executable, "-m", "pytest", "--model-gate", *story.get("args", []), *args]
         ended = subprocess.run(
-            command, cwd=root, env=untraced(), check=False, capture_output=True, text=True, timeout=300
+            command, cwd=root, env=_untraced(), check=False, capture_output=True, text=True, timeout=300
         )
         return Ended(root, ended.returncode, ended.stdout + ended.stderr, before)
 

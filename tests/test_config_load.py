@@ -384,7 +384,7 @@ WHOLE = yaml.safe_load(EVERY_KEY)
 PLACES = [path for path in _paths(WHOLE) if path]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
 @given(st.sampled_from(PLACES), ODD, st.booleans())
 def test_whatever_stands_anywhere_is_read_or_explained(load, path, odd, extra):
     value = copy.deepcopy(WHOLE)

@@ -151,8 +151,11 @@ class Project:
 
 
 @pytest.fixture(scope="session")
-def judged(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("judged")
+def judged(once) -> Path:
+    return once("judged", _judge)
+
+
+def _judge(root: Path) -> None:
     with quietly():
         seeding.seed(root)
     for name, text in (("leanml.yaml", CONFIG), ("own.rego", OWN), ("test_checks.py", CHECKS), ("pytest.ini", INI)):
@@ -162,7 +165,6 @@ def judged(tmp_path_factory) -> Path:
             root, "--gate-no-deploy", f"--gate-candidate=models:/flights/{version}", f"--gate-output={version}"
         )
         assert ended.returncode == 0, ended.stdout + ended.stderr
-    return root
 
 
 def copied(before: Path, root: Path) -> Project:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -75,16 +76,18 @@ def model(rows, features):
 
 
 @pytest.fixture(scope="session")
-def files(tmp_path_factory, model, features) -> Path:
+def files(once, model, features) -> Path:
     """A folder with model.skops, model.joblib, model.pkl, model.onnx (ZipMap) and tensor.onnx (without)."""
-    folder = tmp_path_factory.mktemp("files")
+    return once("files", lambda folder: _save(folder, model, features))
+
+
+def _save(folder: Path, model, features) -> None:
     skops.io.dump(model, folder / "model.skops")
     joblib.dump(model, folder / "model.joblib")
     (folder / "model.pkl").write_bytes(pickle.dumps(model))
     joblib.dump(features, folder / "rows.joblib")
     (folder / "model.onnx").write_bytes(onnx_of(model, features))
     (folder / "tensor.onnx").write_bytes(onnx_of(model, features, zipmap=False))
-    return folder
 
 
 def onnx_of(model, frame, *, zipmap: bool = True) -> bytes:
@@ -103,10 +106,15 @@ def export():
 
 
 @pytest.fixture(scope="session")
-def logged(files) -> Path:
+def logged(files, once, untraced) -> Path:
     """Folders of models logged with the real MLflow: skops, signed, cloudpickle, pickle, onnx, pyfunc."""
-    subprocess.run([sys.executable, "-c", LOG_MODELS, str(files)], check=True, capture_output=True, timeout=300)
-    return files / "models"
+
+    def build(folder: Path) -> None:
+        shutil.copytree(files, folder, dirs_exist_ok=True)
+        command = [sys.executable, "-c", LOG_MODELS, str(folder)]
+        subprocess.run(command, env=untraced(), check=True, capture_output=True, timeout=300)
+
+    return once("logged", build) / "models"
 
 
 class Bomb:

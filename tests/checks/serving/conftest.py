@@ -150,13 +150,16 @@ def regressor(flights):
 
 
 @pytest.fixture(scope="session")
-def logged(tmp_path_factory, classifier, flights):
+def logged(once, untraced, classifier, flights):
     """The classifier saved by the real MLflow: unsigned, inputs, signed (by columns), matrix (a tensor)."""
-    folder = tmp_path_factory.mktemp("logged")
-    joblib.dump(classifier, folder / "model.joblib")
-    joblib.dump(flights[[*FEATURES]], folder / "rows.joblib")
-    subprocess.run([sys.executable, "-c", SAVE_MODELS, str(folder)], check=True, capture_output=True, timeout=300)
-    return folder
+
+    def build(folder):
+        joblib.dump(classifier, folder / "model.joblib")
+        joblib.dump(flights[[*FEATURES]], folder / "rows.joblib")
+        command = [sys.executable, "-c", SAVE_MODELS, str(folder)]
+        subprocess.run(command, env=untraced(), check=True, capture_output=True, timeout=300)
+
+    return once("served", build)
 
 
 @pytest.fixture

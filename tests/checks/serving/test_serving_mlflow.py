@@ -13,6 +13,8 @@ from pytest_leanml.digest import digest_tree
 from pytest_leanml.errors import SourceError
 from pytest_leanml.sources.models import load_model
 
+pytestmark = pytest.mark.xdist_group("served by MLflow")  # a server takes its time to start
+
 SERVE = """
 import socket, sys, warnings
 warnings.simplefilter("ignore")
@@ -28,9 +30,11 @@ with socket.socket() as listening:
 
 
 @pytest.fixture(scope="module")
-def scoring(logged):
+def scoring(logged, untraced):
     command = [sys.executable, "-c", SERVE, str(logged / "signed")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+    with subprocess.Popen(
+        command, env=untraced(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
         try:
             yield f"http://127.0.0.1:{int(server.stdout.readline())}/invocations"
         finally:
