@@ -51,6 +51,8 @@ WRONG = [
     "version: 1\ntimeout: 30\n",
     "version: 1\nchecks: {quality: {accuracy: }}\n",
     "version: 1\nchecks: {leakage: {overlap: }}\n",
+    "version: 1\nchecks: {behaviour: {noise: }}\n",
+    "version: 1\nchecks: {serving: {parity: }}\n",
     "version: 1\nchecks: {lineage: {training_minutes: true}}\n",
     "version: 1\nchecks: {quality: {accuracy: 0.8}}\n",
     "version: 1\nchecks: {quality: {accuracy: {}}}\n",

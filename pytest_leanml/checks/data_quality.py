@@ -269,7 +269,7 @@ def _rule(metric: str, params: Mapping[str, Any], name: str | None = None) -> Ru
     """
     facts = DATA_QUALITY.get(metric)
     if facts is None:
-        raise ConfigError(f"a rule {metric!r}", f"one of {', '.join(DATA_QUALITY)}", "correct the name")
+        raise ConfigError(f"no rule is named {metric!r}", f"one of {', '.join(DATA_QUALITY)}", "correct the name")
     wrong = param_problem(facts, params)
     if wrong:
         where, given, expected = wrong

@@ -86,7 +86,7 @@ def _numbers(kwargs: Kwargs) -> Between:
     found = _bounds(kwargs)
     for each in (found.low, found.high):
         if each is not None and not is_number(each):
-            raise ConfigError(f"{each!r}", "a finite number", "correct it")
+            raise ConfigError(f"the bound {each!r}", "a finite number", "correct it")
     return found
 
 
@@ -119,7 +119,8 @@ def _names(name: str) -> Callable[[Kwargs], list[str]]:
 def _patterns(kwargs: Kwargs) -> list[str]:
     given = kwargs["regex_list"] if "regex_list" in kwargs else [kwargs["regex"]]
     if not isinstance(given, list) or not given or not all(isinstance(each, str) for each in given):
-        raise ConfigError(f"{given!r}", "regular expressions, as text", "correct it")
+        name = "regex_list" if "regex_list" in kwargs else "regex"
+        raise ConfigError(f"{name}: {given!r}", "regular expressions, as text", "correct it")
     if kwargs.get("match_on", "any") not in ("any", "all"):
         raise ConfigError(f"match_on: {kwargs['match_on']!r}", "any or all", "correct it")
     return [portable(each) for each in given]

@@ -141,9 +141,14 @@ class Fairness:
             MeasurementError: it returns something that is no finite number.
             SourceError: it fails, or fairlearn is not installed.
         """
-        for given, words in ((gap, ("difference", "ratio")), (method, METHODS), (on, ("labels", "scores"))):
+        asked_for = {
+            "gap": (gap, ("difference", "ratio")),
+            "method": (method, METHODS),
+            "on": (on, ("labels", "scores")),
+        }
+        for word, (given, words) in asked_for.items():
             if given not in words:
-                raise MeasurementError(f"{given!r}", f"one of {', '.join(words)}", "correct it")
+                raise MeasurementError(f"{word}: {given!r}", f"one of {', '.join(words)}", "correct it")
         level = self.study.settings.confidence if confidence is None else confidence
         own, function = function_of(call, params or {}, self.study.settings.root)
         label = encode_group(name or "_".join([own, gap, *([method] if method == OVERALL else [])]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -228,8 +229,6 @@ class Leakage:
 
 
 def _plain_moment(text: str) -> np.datetime64:
-    from datetime import UTC
-
     return np.datetime64(moment(text).astimezone(UTC).replace(tzinfo=None), "ns")
 
 

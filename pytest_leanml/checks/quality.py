@@ -101,10 +101,14 @@ class Quality:
         known = name or (scorer if isinstance(scorer, str) else getattr(scorer, "__name__", "")).rpartition(":")[2]
         _demand_free(known)
         level = self._level(confidence)
-        key = ("score", known, slice, level, str(scorer), answers, repr(sorted(params.items())))
-        return self.study.measured(
-            self.study.once(key, lambda: self._scored(known, scorer, slice, level, answers=answers, params=params))
-        )
+        which = scorer if isinstance(scorer, str) else id(scorer)
+        key = ("score", known, slice, level, which, answers, repr(sorted(params.items())))
+
+        def scored() -> tuple[MeasurementRecord, object]:
+            # The scorer is kept with its record, so that its id is not given to another one.
+            return self._scored(known, scorer, slice, level, answers=answers, params=params), scorer
+
+        return self.study.measured(self.study.once(key, scored)[0])
 
     def weakest_slice(  # noqa: PLR0913 - keyword only
         self,

@@ -186,15 +186,15 @@ def repeated_values(rows: Rows, columns: Sequence[Column]) -> Found:
     rows.refuse_empty()
     asked = rows.ask(columns, {each.name: each.missing for each in columns})
     distinct = rows.distinct(columns)
-    tallies, parts = {}, []
+    found, parts = {}, []
     for each in columns:
         missing = int(asked[each.name])
         refuse_hollow(rows, each, rows.count - missing)
         repeats = rows.count - missing > distinct[each.name] - (missing > 0)
         failing, shown = _repeats(rows, [each]) if repeats else (0, "")
-        tallies[each.name] = Tally(rows.count - missing, failing)
+        found[each.name] = Tally(rows.count - missing, failing)
         parts += [f"{each.name}: {shown}"] if shown else []
-    return Found(rows.count, tallies, shortened("; ".join(parts[:SHOWN])))
+    return Found(rows.count, found, shortened("; ".join(parts[:SHOWN])))
 
 
 def repeated_keys(rows: Rows, columns: Sequence[Column]) -> Found:
@@ -294,6 +294,6 @@ def _refuse_single(rows: Rows) -> None:
 
 
 def _of_columns(rows: Rows, columns: Sequence[Column], found: Mapping[str, float]) -> Found:
-    tallies = {each.name: Tally(1, int(each.name in found)) for each in columns}
+    counted = {each.name: Tally(1, int(each.name in found)) for each in columns}
     first = ", ".join(f"{name} ({share:.4g} of the rows)" if share < 1 else name for name, share in found.items())
-    return Found(rows.count, tallies, shortened(first), unit="column")
+    return Found(rows.count, counted, shortened(first), unit="column")

@@ -106,8 +106,7 @@ class Rows:
         name: what it is called in messages.
 
     Raises:
-        InconclusiveError: ``refuse_empty`` finds no row.
-        SourceError: it cannot be asked, or has a column name twice.
+        SourceError: it has a column name twice. Whatever asks it raises one where its engine cannot answer.
     """
 
     def __init__(self, frame: Any, name: str) -> None:
@@ -131,7 +130,11 @@ class Rows:
         return self._count
 
     def refuse_empty(self) -> None:
-        """Refuse a table without rows: whatever one asks of it, nothing is wrong."""
+        """Refuse a table without rows: whatever one asks of it, nothing is wrong.
+
+        Raises:
+            InconclusiveError: it has none.
+        """
         if self.count == 0:
             raise InconclusiveError(f"{self.name} has no rows", "at least one row", "look at how it is made")
 

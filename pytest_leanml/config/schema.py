@@ -16,7 +16,7 @@ _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _TEXT = {"type": "string", "minLength": 1}
 _BOUNDED = ("Bounds", "LimitSection", "CustomSection", "ByGroupSection", "Override")
 _MARGINS = ("ComparisonSection", "SignOffSection")
-_LIMITS = ("DataQuality", "Quality", "Fairness", "Drift", "Comparison", "Leakage", "Lineage")
+_LIMITS = ("DataQuality", "Quality", "Fairness", "Drift", "Comparison", "Behaviour", "Leakage", "Serving", "Lineage")
 
 
 def config_schema() -> dict[str, Any]:

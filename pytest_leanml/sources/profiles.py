@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pytest_leanml.errors import MeasurementError
-from pytest_leanml.sources.columns import arrow_of, column, is_numeric, native
+from pytest_leanml.sources.columns import arrow_of, is_numeric, native
 from pytest_leanml.stats.columns import Side, counted_labels
 
 if TYPE_CHECKING:
@@ -42,11 +42,6 @@ def label_counts(frame: Any, name: str) -> Side[Counter[Any]]:
         return counted_labels(_of_pandas(raw) if isinstance(raw, pd.Series) else _of_polars(raw))
     except (TypeError, pa.ArrowNotImplementedError) as fault:
         raise MeasurementError(f"`{name}` holds values that are no categories", "numbers, booleans or text") from fault
-
-
-def comparable(frame: Any, name: str, *, ordered: bool) -> np.ndarray[Any, Any] | Side[Counter[Any]]:
-    """Return a column as drift compares it: values where they have an order, else the rows of each label."""
-    return column(frame, name) if ordered else label_counts(frame, name)
 
 
 def is_ordered(frame: Any, name: str) -> bool:

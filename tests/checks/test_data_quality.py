@@ -252,7 +252,7 @@ def test_one_rule_that_cannot_be_counted_takes_no_other_with_it(make_study):
 def test_a_test_asks_wrongly(bad, make_study):
     checks = DataQuality(make_study(bad))
     for ask, has in (
-        (lambda: checks.rule("nulls"), "a rule 'nulls'"),
+        (lambda: checks.rule("nulls"), "no rule is named 'nulls'"),
         (lambda: checks.not_null(columns="x"), "columns: 'x'"),
         (lambda: checks.not_null(where="x"), "where: the setting 'where'"),
         (lambda: checks.between("x"), r"columns\.x: the bounds"),

@@ -251,6 +251,20 @@ def test_whatever_a_metric_raises_is_an_error_that_names_it(frame, make_study, l
     assert not ledger
 
 
+def test_two_scorers_that_read_alike_are_two(frame, make_study):
+    quality = Quality(make_study(frame))
+
+    def made(value):
+        def mine(_truth, _given):
+            return value
+
+        return metrics.make_scorer(mine)
+
+    assert [float(quality.score(made(value), name="mine")) for value in (0.9, 0.1, 0.5)] == [0.9, 0.1, 0.5]
+    found = [float(quality.score(lambda _truth, _given, value=value: value, name="own")) for value in (0.9, 0.1, 0.5)]
+    assert found == [0.9, 0.1, 0.5]
+
+
 def test_an_interrupt_while_a_metric_runs_is_no_fault_of_it(frame, make_study):
     def scorer(_truth, _given):
         raise KeyboardInterrupt
