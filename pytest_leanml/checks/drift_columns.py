@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_leanml.errors import InconclusiveError, LeanmlError, SourceError
-from pytest_leanml.sources.columns import column, native, require_columns, series
+from pytest_leanml.sources.columns import array_of, native, require_columns, series
 from pytest_leanml.sources.profiles import is_ordered, label_counts
-from pytest_leanml.stats.columns import Side, Tally, numbers, tally
-from pytest_leanml.stats.drift import DriftMethod, compare_labels, compare_numbers, resolve
-from pytest_leanml.stats.histogram import label_histogram, number_histogram
+from pytest_leanml.stats.columns import Side, Tally, between, in_order, tally, unsorted
+from pytest_leanml.stats.counting import counted
+from pytest_leanml.stats.drift import BY_COUNTS, DriftMethod, compare_labels, compare_numbers, ks_of, resolve
+from pytest_leanml.stats.histogram import histogram_of, label_histogram, number_histogram
 from pytest_leanml.stats.multiplicity import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from pytest_leanml.stats.counting import Counts
     from pytest_leanml.stats.estimate import Estimate
     from pytest_leanml.stats.multiplicity import ColumnVerdict
     from pytest_leanml.stats.samples import FloatArray
@@ -68,6 +71,41 @@ class Numbers:
     def histogram(self) -> dict[str, Any]:
         """Return what a report draws."""
         return {"type": "time" if self.times else "number", **number_histogram(self.old, self.new)}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CountedNumbers:
+    """One column of many numbers or times, counted: what is told of it is what is told of it sorted.
+
+    Attributes:
+        counts: both sides' rows in cells.
+        old: the reference, as it came.
+        new: the current rows.
+        times: whether they are times, in microseconds since 1970.
+    """
+
+    counts: Counts
+    old: Side[FloatArray]
+    new: Side[FloatArray]
+    times: bool = False
+    ordered: bool = True
+
+    def compare(self, method: DriftMethod, confidence: float) -> Estimate:
+        """Compare both sides."""
+        if method is DriftMethod.KS:
+            return ks_of(self.counts.distance(), self.old, self.new, confidence=confidence)
+        if method is DriftMethod.WASSERSTEIN:
+            return compare_numbers(in_order(self.old), in_order(self.new), method, confidence=confidence)
+        return BY_COUNTS[method](*self._bins(self.counts.decile_edges()), confidence=confidence)
+
+    def histogram(self) -> dict[str, Any]:
+        """Return what a report draws."""
+        edges = self.counts.bar_edges()
+        return {"type": "time" if self.times else "number", **histogram_of(edges, *self._bins(edges))}
+
+    def _bins(self, edges: FloatArray) -> tuple[FloatArray, FloatArray]:
+        old, new = self.counts.up_to(edges)
+        return between(old, self.old), between(new, self.new)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,28 +178,49 @@ class ColumnDrift:
         return ("low", self.estimate.low), ("high", self.estimate.high)
 
 
-def read(pair: Pair, name: str) -> Sides:
-    """Read one column of both tables.
+def found_in(pair: Pair, name: str) -> Callable[[], Sides]:
+    """Find one column of both tables; what is returned counts it in whatever thread, and raises what is wrong with it.
 
     Raises:
         InconclusiveError: it has no value on a side.
         MeasurementError: infinity, or values that cannot be told apart.
         SourceError: it is on one side only, holds numbers on one side only, or times with a zone on one side only.
     """
+    try:
+        return _found_in(pair, name)
+    except LeanmlError as fault:
+        return partial(_refuse, fault)
+
+
+def _refuse(fault: LeanmlError) -> Sides:
+    raise fault
+
+
+def _found_in(pair: Pair, name: str) -> Callable[[], Sides]:
     for data, frame in pair.named().items():
         require_columns(frame, [name], what=f"the {data} data")
-    ordered = ordered_alike(pair, name)
-    try:
-        if not ordered:
-            return Categories(tally(label_counts(pair.old, name), label_counts(pair.new, name)))
-        return of_numbers(*(column(frame, name) for frame in (pair.old, pair.new)))
-    except LeanmlError as fault:
-        raise told_of(fault, f"`{name}`") from fault
+    raws = native(pair.old, name), native(pair.new, name)
+    ordered = _alike(raws, pair, name)
+
+    def count() -> Sides:
+        try:
+            if not ordered:
+                return Categories(tally(*(label_counts(raw, name) for raw in raws)))
+            return of_numbers(*(array_of(raw) for raw in raws))
+        except LeanmlError as fault:
+            raise told_of(fault, f"`{name}`") from fault
+
+    return count
 
 
-def of_numbers(old: NDArray[Any], new: NDArray[Any]) -> Numbers:
-    """Sort two arrays of numbers or times."""
-    return Numbers(numbers(old, "reference"), numbers(new, "current"), times=old.dtype.kind in "mM")
+def of_numbers(old: NDArray[Any], new: NDArray[Any]) -> Numbers | CountedNumbers:
+    """Count two arrays of numbers or times; sort them where that is as quick."""
+    times = old.dtype.kind in "mM"
+    one, other = unsorted(old, "reference"), unsorted(new, "current")
+    counts = counted(one, other)
+    if counts is None:
+        return Numbers(in_order(one.side), in_order(other.side), times)
+    return CountedNumbers(counts, one.side, other.side, times)
 
 
 def of_labels(old: NDArray[Any], new: NDArray[Any]) -> Categories:
@@ -182,7 +241,11 @@ def ordered_alike(pair: Pair, name: str) -> bool:
     Raises:
         SourceError: it holds numbers on one side only, or times with a zone on one side only.
     """
-    kinds = {is_ordered(frame, name) for frame in (pair.old, pair.new)}
+    return _alike((native(pair.old, name), native(pair.new, name)), pair, name)
+
+
+def _alike(raws: tuple[Any, Any], pair: Pair, name: str) -> bool:
+    kinds = {is_ordered(raw) for raw in raws}
     hollow = [series(frame, name).isna().all() for frame in (pair.old, pair.new)] if len(kinds) > 1 else []
     if len(kinds) > 1 and not any(hollow):
         raise SourceError(
@@ -190,7 +253,7 @@ def ordered_alike(pair: Pair, name: str) -> bool:
             "one type on both sides",
             "read both in the same way",
         )
-    zones = {_zoned(frame, name) for frame in (pair.old, pair.new)} - {None} if True in kinds else set()
+    zones = {_zoned(raw) for raw in raws} - {None} if True in kinds else set()
     if len(zones) > 1:
         raise SourceError(
             f"`{name}` holds times with a zone in one of the train and {pair.current} data only",
@@ -200,9 +263,8 @@ def ordered_alike(pair: Pair, name: str) -> bool:
     return kinds == {True}
 
 
-def _zoned(frame: Any, name: str) -> bool | None:
+def _zoned(raw: Any) -> bool | None:
     """Tell whether times have a zone; None for what are no times."""
-    raw = native(frame, name)
     kind = raw.type if hasattr(raw, "type") else raw.dtype
     text = str(kind)
     if not text.lower().startswith(("datetime", "timestamp")):

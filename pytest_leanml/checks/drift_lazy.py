@@ -10,9 +10,10 @@ import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
-from pytest_leanml.checks.drift_columns import Categories, ordered_alike, read, told_of
+from pytest_leanml.checks.drift_columns import Categories, found_in, ordered_alike, told_of
+from pytest_leanml.checks.side_by_side import in_turn, threads
 from pytest_leanml.errors import LeanmlError, SourceError
-from pytest_leanml.sources.columns import is_polars, require_columns, to_pandas
+from pytest_leanml.sources.columns import is_polars, require_columns, row_count, to_pandas
 from pytest_leanml.sources.faults import quiet
 from pytest_leanml.sources.lazy import is_lazy, schema_of
 from pytest_leanml.sources.lazy_counts import deviations, rows_up_to
@@ -22,6 +23,7 @@ from pytest_leanml.sources.lazy_times import times_as_numbers
 from pytest_leanml.sources.narrowing import extents, narrowed
 from pytest_leanml.stats.cells import contending, quantile_ranks, quantiles, unsettled_ranks, widest_gap
 from pytest_leanml.stats.columns import Side, edges_of, tally
+from pytest_leanml.stats.counting import FEW_ROWS
 from pytest_leanml.stats.drift import BY_COUNTS, DriftMethod, ks_of
 from pytest_leanml.stats.histogram import TAIL, edges_between
 from pytest_leanml.stats.transport import Steps, wasserstein_steps
@@ -98,23 +100,24 @@ class LazyNumbers:
 
 
 def read_each(pair: Pair, names: Sequence[str]) -> Iterator[tuple[str, Sides]]:
-    """Yield each column of both tables: one after the other where they are in memory, so that one at a time is sorted.
+    """Yield each column of both tables: one after the other where they are in memory, so that few are held at once.
 
     Raises:
-        LeanmlError: as ``read`` and ``read_lazily``.
+        LeanmlError: as ``drift_columns.found_in`` and ``read_lazily``.
     """
     if is_lazy(pair.old) or is_lazy(pair.new):
         yield from read_lazily(pair, names).items()
     else:
-        for name in names:
-            yield name, read(pair, name)
+        many = row_count(pair.old) + row_count(pair.new) >= FEW_ROWS
+        jobs = (found_in(pair, name) for name in names)
+        yield from zip(names, in_turn(jobs, threads() if many else 1), strict=True)
 
 
 def read_labels(pair: Pair, names: Sequence[str]) -> dict[str, Tally]:
     """Count the categories of both tables; columns of numbers or times are passed over.
 
     Raises:
-        LeanmlError: as ``read`` and ``read_lazily``.
+        LeanmlError: as ``drift_columns.found_in`` and ``read_lazily``.
     """
     if is_lazy(pair.old) or is_lazy(pair.new):
         kinds = lazily_ordered(pair, names)

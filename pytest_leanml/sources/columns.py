@@ -53,6 +53,9 @@ def apart(frame: Any) -> Any:
 
 def column_names(frame: Any) -> tuple[str, ...]:
     """Return the names in order, as text."""
+    if isinstance(frame, pd.DataFrame):
+        # As a list first: pandas hands out text one by one more slowly than all at once.
+        return tuple(map(str, frame.columns.tolist()))
     if is_lazy(frame):
         return lazy_names(frame)
     return tuple(str(name) for name in (frame.column_names if is_arrow(frame) else frame.columns))
@@ -95,7 +98,10 @@ def series(frame: Any, name: str) -> pd.Series[Any]:
     Raises:
         SourceError: no such column, or a lazy table.
     """
-    raw = native(frame, name)
+    return _series(native(frame, name))
+
+
+def _series(raw: Any) -> pd.Series[Any]:
     found: pd.Series[Any] = raw.reset_index(drop=True) if isinstance(raw, pd.Series) else _pandas(raw)
     if isinstance(found.dtype, pd.CategoricalDtype):
         return found.astype(object if found.isna().any() else found.cat.categories.dtype)
@@ -108,11 +114,13 @@ def native(frame: Any, name: str) -> Any:
     Raises:
         SourceError: no such column, or a lazy table.
     """
+    if isinstance(frame, pd.DataFrame):
+        names = column_names(frame)
+        if name in names:
+            return frame.iloc[:, names.index(name)]
     refuse_lazy(frame, f"the values of `{name}`")
     require_columns(frame, [name], what="the frame")
-    if is_arrow(frame):
-        return frame.column(name)
-    return frame[name] if is_polars(frame) else frame.iloc[:, column_names(frame).index(name)]
+    return frame.column(name) if is_arrow(frame) else frame[name]
 
 
 def arrow_of(raw: pd.Series[Any]) -> pa.ChunkedArray | None:
@@ -141,9 +149,13 @@ def column(frame: Any, name: str) -> np.ndarray[Any, Any]:
     Raises:
         SourceError: no such column, or a lazy table.
     """
-    raw = native(frame, name)
+    return array_of(native(frame, name))
+
+
+def array_of(raw: Any) -> np.ndarray[Any, Any]:
+    """Return what ``column`` does, of a column as ``native`` returns it."""
     plain = _plain_numbers(raw)
-    return np.asarray(_values(series(frame, name))) if plain is None else plain
+    return np.asarray(_values(_series(raw))) if plain is None else plain
 
 
 def _plain_numbers(raw: Any) -> np.ndarray[Any, Any] | None:
@@ -181,13 +193,16 @@ def is_numeric(frame: Any, name: str) -> bool:
     """Tell whether a column holds numbers; booleans, text, categories and times are no numbers."""
     require_columns(frame, [name], what="the frame")
     refuse_lazy(frame, f"the type of `{name}`")
-    if is_polars(frame):
-        return bool(frame.schema[name].is_numeric())
-    if is_arrow(frame):
-        kind = frame.schema.field(name).type
-        return _arrow_number(kind) or bool(pa.types.is_decimal(kind))
-    dtype = frame.dtypes.iloc[column_names(frame).index(name)]
-    return bool(pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype))
+    return holds_numbers(native(frame, name))
+
+
+def holds_numbers(raw: Any) -> bool:
+    """Tell what ``is_numeric`` does, of a column as ``native`` returns it."""
+    if isinstance(raw, pa.ChunkedArray):
+        return _arrow_number(raw.type) or bool(pa.types.is_decimal(raw.type))
+    if isinstance(raw, pd.Series):
+        return bool(pd.api.types.is_numeric_dtype(raw.dtype) and not pd.api.types.is_bool_dtype(raw.dtype))
+    return bool(raw.dtype.is_numeric())
 
 
 def select(frame: Any, names: Sequence[str]) -> Any:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pytest_leanml.errors import MeasurementError
-from pytest_leanml.sources.columns import arrow_of, is_numeric, native
+from pytest_leanml.sources.columns import arrow_of, holds_numbers
 from pytest_leanml.stats.columns import Side, counted_labels
 
 if TYPE_CHECKING:
@@ -24,18 +24,16 @@ if TYPE_CHECKING:
     Pairs = Iterable[tuple[Any, int]]
 
 
-def label_counts(frame: Any, name: str) -> Side[Counter[Any]]:
+def label_counts(raw: Any, name: str) -> Side[Counter[Any]]:
     """Count the rows of each label in a column; ``stats.columns.categories`` takes what it returns.
 
     Args:
-        frame: a pandas or polars DataFrame, or a pyarrow Table.
-        name: the column.
+        raw: the column as ``columns.native`` returns it.
+        name: its name, for messages.
 
     Raises:
         MeasurementError: values that cannot be told apart, such as lists.
-        SourceError: no such column, or a lazy table.
     """
-    raw = native(frame, name)
     try:
         if isinstance(raw, pa.ChunkedArray):
             return counted_labels(_of_arrow(raw))
@@ -44,15 +42,10 @@ def label_counts(frame: Any, name: str) -> Side[Counter[Any]]:
         raise MeasurementError(f"`{name}` holds values that are no categories", "numbers, booleans or text") from fault
 
 
-def is_ordered(frame: Any, name: str) -> bool:
-    """Tell whether a column holds numbers or times, which have an order, rather than categories.
-
-    Raises:
-        SourceError: no such column, or a lazy table.
-    """
-    if is_numeric(frame, name):
+def is_ordered(raw: Any) -> bool:
+    """Tell whether a column, as ``columns.native`` returns it, holds numbers or times rather than categories."""
+    if holds_numbers(raw):
         return True
-    raw = native(frame, name)
     if isinstance(raw, pa.ChunkedArray):
         return bool(pa.types.is_timestamp(raw.type) or pa.types.is_duration(raw.type))
     if isinstance(raw, pd.Series):

@@ -110,9 +110,12 @@ def quantiles(cells: Cells, shares: FloatArray) -> FloatArray:
         MeasurementError: the cells are too wide to tell; see ``unsettled_ranks``.
     """
     below, above, part = quantile_ranks(int(cells.rows[0].sum()), shares)
-    low, high = _order_statistics(cells, below), _order_statistics(cells, above)
+    return interpolated(_order_statistics(cells, below), _order_statistics(cells, above), part)
+
+
+def interpolated(low: FloatArray, high: FloatArray, part: FloatArray) -> FloatArray:
+    """Return what lies between two order statistics, as NumPy interpolates, so that both have the same last bit."""
     step = high - low
-    # As NumPy interpolates, so that both have the same last bit.
     return np.where(part >= 0.5, high - step * (1 - part), low + step * part)  # noqa: PLR2004 - the nearer end
 
 

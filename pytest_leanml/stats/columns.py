@@ -79,8 +79,12 @@ def edges_of(quantiles: FloatArray) -> FloatArray:
 
 def fill(side: Side[FloatArray], edges: FloatArray) -> FloatArray:
     """Return the rows in each bin, closed on the right, the outer two open to infinity; the missing ones last."""
-    below = np.searchsorted(side.present, edges, side="right")
-    return np.diff(np.concatenate([[0.0], below, [side.filled, side.filled + side.missing]]))
+    return between(np.searchsorted(side.present, edges, side="right"), side)
+
+
+def between(below: npt.ArrayLike, side: Side[Any]) -> FloatArray:
+    """Return the rows in each bin, of the rows up to each edge; the missing ones last."""
+    return np.diff(np.concatenate([[0.0], np.asarray(below), [side.filled, side.filled + side.missing]]))
 
 
 def categories(reference: Labels, current: Labels) -> tuple[FloatArray, FloatArray]:
@@ -156,6 +160,36 @@ def numbers(values: npt.ArrayLike, name: str) -> Side[FloatArray]:
         InconclusiveError: there is no row, or nothing but missing values.
         MeasurementError: infinity or values that are no numbers.
     """
+    return in_order(unsorted(values, name).side)
+
+
+def in_order(side: Side[FloatArray]) -> Side[FloatArray]:
+    """Return the same side, sorted."""
+    return Side(np.sort(side.present), side.filled, side.missing)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unsorted:
+    """The numbers of one side, as they came.
+
+    Attributes:
+        side: those that are there; all of them are finite.
+        least: the least of them.
+        most: the most.
+    """
+
+    side: Side[FloatArray]
+    least: float
+    most: float
+
+
+def unsorted(values: npt.ArrayLike, name: str) -> Unsorted:
+    """Return the numbers that are there, as they came; times become microseconds.
+
+    Raises:
+        InconclusiveError: there is no row, or nothing but missing values.
+        MeasurementError: infinity or values that are no numbers.
+    """
     array = _column(values, name)
     try:
         floats = _floats(array)
@@ -163,13 +197,19 @@ def numbers(values: npt.ArrayLike, name: str) -> Side[FloatArray]:
         raise MeasurementError(
             f"{name}: values of the type {array.dtype} that are no numbers", "numbers", "compare it as categories"
         ) from error
-    present = np.sort(floats)  # NaN sorts last
-    filled = len(present) - int(np.isnan(floats).sum())
-    if filled and (np.isinf(present[0]) or np.isinf(present[filled - 1])):
+    present, least, most = _there(floats)
+    if math.isinf(least) or math.isinf(most):
         raise MeasurementError(
             f"{name}: {int(np.isinf(floats).sum())} infinite values", "finite numbers or missing ones"
         )
-    return _filled(Side(present[:filled], filled, len(present) - filled), name)
+    return Unsorted(_filled(Side(present, len(present), len(floats) - len(present)), name), least, most)
+
+
+def _there(floats: FloatArray) -> tuple[FloatArray, float, float]:
+    """Return the values but NaN, the least and the most of them; NaN without any."""
+    # One NaN makes the least value NaN: a column without any is neither searched for it nor copied.
+    present = floats[~np.isnan(floats)] if len(floats) and math.isnan(floats.min()) else floats
+    return (present, float(present.min()), float(present.max())) if len(present) else (present, math.nan, math.nan)
 
 
 def _floats(array: npt.NDArray[Any]) -> FloatArray:

@@ -32,11 +32,16 @@ def number_histogram(old: Side[FloatArray], new: Side[FloatArray], *, bins: int 
         the first, between each and the next (closed on the right), beyond the last; ``missing``: rows of either side.
     """
     edges = edges_between(*np.quantile(old.present, [TAIL, 1 - TAIL]), bins=bins)
+    return histogram_of(edges, fill(old, edges), fill(new, edges))
+
+
+def histogram_of(edges: FloatArray, old: FloatArray, new: FloatArray) -> dict[str, Any]:
+    """Return what ``number_histogram`` does, of both sides' rows in each bin, the missing ones last."""
     return {
         "edges": edges.tolist(),
-        "reference": _whole(fill(old, edges)[:-1]),
-        "current": _whole(fill(new, edges)[:-1]),
-        "missing": [old.missing, new.missing],
+        "reference": _whole(old[:-1]),
+        "current": _whole(new[:-1]),
+        "missing": [int(old[-1]), int(new[-1])],
     }
 
 

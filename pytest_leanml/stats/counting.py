@@ -1,0 +1,261 @@
+"""Two samples of numbers, counted in cells in linear time: what sorting says of them, though few rows are sorted.
+
+Each value has a cell that never falls as the value rises, so that a distribution function is exact where a cell ends, and
+only the cells in which the widest gap, a quantile or an edge may lie are opened: their rows are gathered and sorted.
+Every answer is that of the sorted samples, to the last bit.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_leanml.stats.cells import interpolated, quantile_ranks
+from pytest_leanml.stats.columns import edges_of
+from pytest_leanml.stats.histogram import BINS, TAIL, edges_between
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from pytest_leanml.stats.columns import Unsorted
+    from pytest_leanml.stats.samples import BoolArray, FloatArray, IntArray
+
+    Places = npt.NDArray[np.uint16]
+
+CELLS = 1 << 16
+# With fewer rows than cells, sorting is as quick.
+FEW_ROWS = CELLS
+# Rows that are worked on at once: what they take stays in a core's own cache.
+BLOCK = 1 << 15
+# A larger share of rows to gather and sort is no gain.
+MOST_OPEN = 0.2
+EXACT = 2.0**53
+_DECILES = np.arange(11) / 10
+_TAILS = np.array([TAIL, 1 - TAIL])
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Which cell a value is in, from 0.
+
+    Attributes:
+        low: the least value.
+        scale: cells in one unit.
+        cells: how many there are.
+        whole: each cell holds one whole number.
+    """
+
+    low: float
+    scale: float
+    cells: int
+    whole: bool = False
+
+    def of(self, values: FloatArray) -> Places:
+        """Return the cells of values between the least and the most; rounding keeps their order."""
+        found, room = np.empty(len(values), dtype=np.uint16), np.empty(BLOCK)
+        for start in range(0, len(values), BLOCK):
+            part = values[start : start + BLOCK]
+            spot = room[: len(part)]
+            np.subtract(part, self.low, out=spot)
+            np.multiply(spot, self.scale, out=spot)
+            found[start : start + BLOCK] = spot
+        return found
+
+    def near(self, values: FloatArray) -> IntArray:
+        """Return the cells of any finite values, those beyond the ends in the first or the last one."""
+        with np.errstate(over="ignore"):
+            spots = (np.asarray(values, dtype=np.float64) - self.low) * self.scale
+        return np.asarray(np.clip(spots, 0.0, float(self.cells - 1)).astype(np.int64))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """One sample in cells.
+
+    Attributes:
+        values: shape (n,), as they came.
+        places: shape (n,), the cell of each.
+        ends: shape (cells,), rows up to the end of each cell.
+        rows: shape (cells,), rows in each cell.
+        inside: the values in the cells that are open, sorted.
+        skipped: shape (cells,), rows before each cell that are in cells which are not open.
+    """
+
+    values: FloatArray
+    places: Places
+    ends: IntArray
+    rows: IntArray
+    inside: FloatArray
+    skipped: IntArray
+
+    @classmethod
+    def of(cls, values: FloatArray, grid: Grid) -> Sample:
+        """Count a sample; no cell is open."""
+        places = grid.of(values)
+        rows = np.bincount(places, minlength=grid.cells)
+        ends = np.cumsum(rows)
+        return cls(values, places, ends, rows, values[:0], ends - rows)
+
+    @property
+    def total(self) -> int:
+        """Rows."""
+        return len(self.values)
+
+    def opened(self, chosen: BoolArray) -> Sample:
+        """Open these cells, shape (cells,), and no others."""
+        closed = np.where(chosen, 0, self.rows)
+        inside = np.sort(self.values[self._rows_in(chosen)])
+        return replace(self, inside=inside, skipped=np.cumsum(closed) - closed)
+
+    def _rows_in(self, chosen: BoolArray) -> IntArray:
+        found, room = np.empty(self.total, dtype=np.bool_), np.empty(BLOCK, dtype=np.intp)
+        for start in range(0, self.total, BLOCK):
+            part = self.places[start : start + BLOCK]
+            spot = room[: len(part)]
+            spot[:] = part
+            # The mode makes NumPy write where it is told to, without a copy.
+            np.take(chosen, spot, out=found[start : start + BLOCK], mode="clip")
+        return np.flatnonzero(found)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Counts:
+    """Both samples of one column, counted.
+
+    Attributes:
+        grid: the cells.
+        old: the reference.
+        new: the current rows.
+        known: the widest gap of both distribution functions where the cells end.
+        open: shape (cells,), which cells are open; all that may hold a wider gap are.
+    """
+
+    grid: Grid
+    old: Sample
+    new: Sample
+    known: float
+    open: BoolArray
+
+    def opened(self, chosen: BoolArray) -> Counts:
+        """Open these cells as well."""
+        if self.grid.whole or not (chosen & ~self.open).any():
+            return self
+        both = chosen | self.open
+        return replace(self, old=self.old.opened(both), new=self.new.opened(both), open=both)
+
+    def rows_in(self, chosen: BoolArray) -> int:
+        """Return how many rows of both samples these cells hold."""
+        return int(self.old.rows[chosen].sum() + self.new.rows[chosen].sum())
+
+    def looked_at(self) -> BoolArray:
+        """Return which cells may hold the deciles, the edges of the histogram, or the ranks that they lie between."""
+        below, above, _ = quantile_ranks(self.old.total, np.concatenate([_DECILES, _TAILS]))
+        first, last = (np.searchsorted(self.old.ends, ranks, side="right") for ranks in (below, above))
+        part = np.arange(1, BINS) / BINS
+        # Edges lie at even steps between two quantiles, and these somewhere in their cells.
+        starts = np.floor((1 - part) * first[-2] + part * first[-1])
+        ends = np.floor((1 - part) * (last[-2] + 1) + part * (last[-1] + 1))
+        found = np.zeros(self.grid.cells, dtype=np.bool_)
+        for start, end in zip([*first, *starts.astype(int)], [*last, *ends.astype(int)], strict=True):
+            found[start : end + 1] = True
+        return found
+
+    def distance(self) -> float:
+        """Return KS' D as ``drift.ks`` does."""
+        at, held = self.old.inside, self.old.rows[self.open]
+        if not len(at):
+            return self.known
+        rank = np.arange(len(at)) + np.repeat(self.old.skipped[self.open], held)
+        passed = np.repeat(self.new.skipped[self.open], held)
+        upto = passed + np.searchsorted(self.new.inside, at, side="right")
+        before = passed + np.searchsorted(self.new.inside, at, side="left")
+        ahead = ((rank + 1) / self.old.total - upto / self.new.total).max()
+        behind = (before / self.new.total - rank / self.old.total).max()
+        return max(self.known, float(ahead), float(behind))
+
+    def decile_edges(self) -> FloatArray:
+        """Return the inner edges of the bins of the population stability index."""
+        return edges_of(self.quantiles(_DECILES))
+
+    def bar_edges(self) -> FloatArray:
+        """Return the edges of the histogram."""
+        first, last = self.quantiles(_TAILS)
+        return edges_between(first, last)
+
+    def quantiles(self, shares: FloatArray) -> FloatArray:
+        """Return quantiles of the reference as ``np.quantile`` does; the cells of their ranks are open."""
+        below, above, part = quantile_ranks(self.old.total, shares)
+        return interpolated(self._ranked(below), self._ranked(above), part)
+
+    def _ranked(self, ranks: IntArray) -> FloatArray:
+        places = np.searchsorted(self.old.ends, ranks, side="right")
+        if self.grid.whole:
+            return np.asarray(self.grid.low + places)
+        return np.asarray(self.old.inside[ranks - self.old.skipped[places]])
+
+    def up_to(self, edges: FloatArray) -> tuple[IntArray, IntArray]:
+        """Return both samples' rows up to each edge; cells in which an edge lies are opened where they are not."""
+        places = self.grid.near(edges)
+        if self.grid.whole:
+            beyond = edges < self.grid.low + places
+            old, new = (side.ends[places] - np.where(beyond, side.rows[places], 0) for side in (self.old, self.new))
+            return old, new
+        chosen = np.zeros(self.grid.cells, dtype=np.bool_)
+        chosen[places] = (self.old.rows[places] > 0) | (self.new.rows[places] > 0)
+        found = self.opened(chosen)
+        old, new = (
+            side.skipped[places] + np.searchsorted(side.inside, edges, side="right") for side in (found.old, found.new)
+        )
+        return old, new
+
+
+def counted(old: Unsorted, new: Unsorted, *, cells: int = CELLS, few: int = FEW_ROWS) -> Counts | None:
+    """Count both samples of a column, and open the cells that its distance, its deciles and its histogram need.
+
+    Args:
+        old: the reference.
+        new: the current rows.
+        cells: how many, at most 2^16.
+        few: rows of both, below which they are not counted.
+
+    Returns:
+        None where sorting is as quick: of few rows, or of many in few cells, and where the values are so near or so far
+        apart that floating point cannot tell their cells.
+    """
+    values = old.side.present, new.side.present
+    total = len(values[0]) + len(values[1])
+    grid = _grid(values, min(old.least, new.least), max(old.most, new.most), cells) if total >= few else None
+    if grid is None:
+        return None
+    old_cells, new_cells = (Sample.of(each, grid) for each in values)
+    known, contending = _gaps(old_cells, new_cells)
+    found = Counts(grid, old_cells, new_cells, known, np.zeros(grid.cells, dtype=np.bool_))
+    if grid.whole:
+        return found
+    chosen = contending | found.looked_at()
+    return found.opened(chosen) if found.rows_in(chosen) <= MOST_OPEN * total else None
+
+
+def _gaps(old: Sample, new: Sample) -> tuple[float, BoolArray]:
+    """Return the widest gap where the cells end, and which cells may hold a wider one: the bound holds rounded as well."""
+    one, other = (np.concatenate([[0.0], side.ends / side.total]) for side in (old, new))
+    gap = one - other
+    known = max(float(gap.max()), -float(gap.min()))
+    return known, np.asarray((one[1:] - other[:-1] > known) | (other[1:] - one[:-1] > known))
+
+
+def _grid(values: tuple[FloatArray, FloatArray], low: float, high: float, cells: int) -> Grid | None:
+    with np.errstate(over="ignore"):
+        width = float(np.float64(high) - low)
+    if width < cells and max(-low, high) < EXACT and low.is_integer() and all(map(_all_whole, values)):
+        return Grid(low, 1.0, int(width) + 1, whole=True)
+    scale = (cells - 1) / width if width else math.inf
+    return Grid(low, scale, cells) if 0 < scale < math.inf else None
+
+
+def _all_whole(values: FloatArray) -> bool:
+    parts = (values[start : start + BLOCK] for start in range(0, len(values), BLOCK))
+    return all(np.array_equal(np.rint(part), part) for part in parts)
