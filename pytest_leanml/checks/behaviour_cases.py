@@ -111,5 +111,5 @@ def _wrong(probe: Probe, labels: NDArray[Any], truth: pd.Series[Any], tolerance:
 
 
 def _parts(wrong: NDArray[np.bool_], groups: pd.Series[Any]) -> dict[str, Part]:
-    names = groups.fillna("").astype(str).to_numpy() if groups.isna().any() else groups.astype(str).to_numpy()
+    names = np.array(["" if pd.isna(each) else str(each) for each in groups.astype(object)])
     return {name: Part(float(wrong[names == name].mean()), int((names == name).sum())) for name in dict.fromkeys(names)}

@@ -72,9 +72,15 @@ def _levels(values: NDArray[Any], name: str, bins: int, *, named: bool) -> Level
 def _binned(numbers: NDArray[np.float64], name: str, bins: int) -> Levels:
     known = np.isfinite(numbers)
     edges = np.unique(np.quantile(numbers[known], np.linspace(0, 1, bins + 1)))
-    names = [f"{name} from {low:.4g} to {high:.4g}" for low, high in pairwise(edges.tolist())]
+    names = [f"{name} from {low} to {high}" for low, high in pairwise(_shown(edges))]
     codes = np.where(known, np.searchsorted(edges[1:-1], numbers, side="right"), len(names))
     return Levels(codes.astype(np.intp), (*names, f"{name} missing or infinite"))
+
+
+def _shown(edges: NDArray[np.float64]) -> list[str]:
+    """Return numbers with as many digits, from four on, as tell them apart."""
+    texts = ([f"{each:.{digits}g}" for each in edges.tolist()] for digits in range(4, 18))
+    return next(each for each in texts if len(set(each)) == len(each))
 
 
 def _categories(values: NDArray[Any], name: str, *, named: bool) -> Levels | None:

@@ -20,7 +20,7 @@ from pytest_leanml.checks.custom import load
 from pytest_leanml.checks.schemas import schema_of, schema_of_file
 from pytest_leanml.errors import ConfigError, InconclusiveError, MeasurementError
 from pytest_leanml.sources.columns import series
-from pytest_leanml.sources.faults import quiet
+from pytest_leanml.sources.faults import calling, quiet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -264,6 +264,9 @@ def valid_rows(frame: pd.DataFrame, schema: Any) -> NDArray[np.bool_]:
     """Tell which rows a pandera schema accepts, shape (n,); all of them without one.
 
     A failure that belongs to no row (a missing column) refuses them all.
+
+    Raises:
+        SourceError: the schema cannot be applied.
     """
     valid = np.ones(len(frame), dtype=bool)
     if schema is None or not len(frame):
@@ -271,15 +274,18 @@ def valid_rows(frame: pd.DataFrame, schema: Any) -> NDArray[np.bool_]:
     from pandera.config import ValidationDepth, config_context
     from pandera.errors import SchemaErrors
 
-    given = _as_wanted(frame.reset_index(drop=True), schema)
-    try:
-        with quiet(), config_context(validation_enabled=True, validation_depth=ValidationDepth.SCHEMA_AND_DATA):
-            _without_unique(schema).validate(given, lazy=True)
-    except SchemaErrors as found:
-        rows = pd.Series(np.asarray(found.failure_cases["index"]), dtype=object)
-        if rows.isna().any():
-            return np.zeros(len(frame), dtype=bool)
-        valid[rows.astype(int).to_numpy()] = False
+    with (
+        calling("the schema cannot be applied to rows made for a check", "a schema", "correct it, or what it calls"),
+        quiet(),
+        config_context(validation_enabled=True, validation_depth=ValidationDepth.SCHEMA_AND_DATA),
+    ):
+        try:
+            _without_unique(schema).validate(_as_wanted(frame.reset_index(drop=True), schema), lazy=True)
+        except SchemaErrors as found:
+            rows = pd.Series(np.asarray(found.failure_cases["index"]), dtype=object)
+            if rows.isna().any():
+                return np.zeros(len(frame), dtype=bool)
+            valid[rows.astype(int).to_numpy()] = False
     return valid
 
 

@@ -227,7 +227,7 @@ def _measured(
     for each in chosen:
         rows = np.flatnonzero((_cut(columns, each.columns)[0] == each.code) & ~half)
         try:
-            measured[_name(columns, each)] = _estimate(sample.take(rows), asked, level)
+            measured[_label(_name(columns, each), measured)] = _estimate(sample.take(rows), asked, level)
         except InconclusiveError:
             continue
     if not measured:
@@ -237,6 +237,12 @@ def _measured(
             "search by a metric of rows, such as accuracy or log_loss, or name coarser columns",
         )
     return measured, len(chosen) - len(measured)
+
+
+def _label(name: str, taken: Mapping[str, Estimate]) -> str:
+    """Return a name that no other slice has: two values may read the same, and neither slice may hide the other."""
+    again = sum(each == name or each.startswith(f"{name} #") for each in taken)
+    return f"{name} #{again + 1}" if again else name
 
 
 def _worst(measured: Mapping[str, Estimate], *, higher: bool, confidence: float) -> Estimate:

@@ -561,6 +561,24 @@ def test_every_case_of_the_table_counts(behave, cases):
     assert measured.id == "behaviour.minimum_functionality"
 
 
+@pytest.mark.parametrize(
+    "skill",
+    [
+        pd.Series([1.0, None, *[2.0] * 28]),
+        pd.Series(["1.0", None, *["2.0"] * 28], dtype="category"),
+        pd.Series(["1.0", None, *["2.0"] * 28], dtype="string"),
+    ],
+)
+def test_cases_of_no_group_are_a_group_of_their_own(behave, cases, skill):
+    wrong = cases.assign(late=[cases.late[0], 1 - cases.late[1], *cases.late[2:]], skill=skill)
+    measured = behave(by_income).minimum_functionality(wrong, by="skill")
+    assert {name: (part["value"], part["n"]) for name, part in measured.by.items()} == {
+        "1.0": (0.0, 1),
+        "": (1.0, 1),
+        "2.0": (0.0, 28),
+    }
+
+
 def test_a_table_on_file_is_known_by_its_digest(behave, cases, tmp_path):
     cases.rename(columns={"late": "want"}).to_csv(tmp_path / "cases.csv", index=False)
     measured = behave(by_income, root=tmp_path).minimum_functionality("cases.csv", expected="want")

@@ -11,6 +11,8 @@ from pytest_leanml.checks import quality_baseline
 from pytest_leanml.checks.comparison import Comparison
 from pytest_leanml.checks.fairness import Fairness
 from pytest_leanml.checks.quality import Quality, measure_spec
+from pytest_leanml.checks.quality_levels import levels_of
+from pytest_leanml.checks.study import StudySettings
 from pytest_leanml.config import check_specs, load_config
 from pytest_leanml.errors import ConfigError, InconclusiveError, LeanmlError, MeasurementError, SourceError
 
@@ -532,3 +534,10 @@ def test_columns_are_chosen_and_cut(uneven, make_study):
 def test_slices_too_small_to_measure_are_no_pass(uneven, make_study):
     with pytest.raises(InconclusiveError, match="no slice of 2 columns has 1500 rows in either half"):
         Quality(make_study(uneven, min_group=1500)).weakest_slice("accuracy", columns=["x", "kind"])
+
+
+def test_bins_of_numbers_that_lie_close_read_apart():
+    moments = pd.DataFrame({"at": 1.7e9 + np.arange(100.0)})
+    names = levels_of(moments, ["at"], StudySettings())["at"].names
+    assert names[0] == "at from 1.7e+09 to 1.70000002e+09"
+    assert len(set(names)) == len(names) == 5

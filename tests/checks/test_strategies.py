@@ -17,7 +17,7 @@ import pytest
 from pytest_leanml.checks import drawing, strategies
 from pytest_leanml.checks.drawing import drawn, strategy_of
 from pytest_leanml.checks.strategies import allowed, declared_schema, distinct, domains_of, kind_of, pools, valid_rows
-from pytest_leanml.errors import ConfigError, InconclusiveError
+from pytest_leanml.errors import ConfigError, InconclusiveError, SourceError
 
 FRAME = pd.DataFrame(
     {
@@ -239,6 +239,14 @@ def test_a_failure_that_belongs_to_no_row_refuses_them_all():
     schema = pa.DataFrameSchema({"colour": pa.Column(str)})
     assert not valid_rows(FRAME, schema).any()
     assert not valid_rows(FRAME, pa.DataFrameSchema({"rooms": pa.Column(int, pa.Check(lambda s: s.sum() > 1e9))})).any()
+
+
+def test_a_schema_that_ends_the_process_is_an_error():
+    def ending(_values):
+        raise SystemExit(0)
+
+    with pytest.raises(SourceError, match="cannot be applied to rows made for a check: SystemExit: 0"):
+        valid_rows(FRAME, pa.DataFrameSchema({"rooms": pa.Column(int, pa.Check(ending))}))
 
 
 def test_a_schema_of_polars():

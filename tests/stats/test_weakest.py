@@ -76,6 +76,16 @@ def test_a_slice_of_one_class_is_measured_where_the_metric_is_a_mean_over_rows()
         weakest_slice(sample, {"m": levels(np.where(missed, 1, 0), "m")}, Asked("specificity", min_rows=400))
 
 
+def test_a_slice_that_reads_like_another_does_not_hide_it():
+    right = np.repeat([False, True, True], 400)
+    right[400::3] = False
+    codes = np.repeat([0, 1, 2], 400)
+    same = Levels(codes, ("x = 1", "x = 1", "x = 1"))
+    found = weakest_slice(answered(right), {"x": same}, Asked("accuracy", report=3))
+    assert list(found.by) == ["x = 1", "x = 1 #2", "x = 1 #3"]
+    assert (found.value, found.by["x = 1"].value, found.details["undefined"]) == (0, 0, 0)
+
+
 def test_what_is_told_had_no_say_in_the_choice():
     """With 400 slices of pure noise the worst looks bad where it was found, and like all others where it is measured."""
     rng = np.random.default_rng(2)
