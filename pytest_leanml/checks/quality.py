@@ -95,11 +95,13 @@ class Quality:
         Raises:
             ConfigError: no such scorer or function.
             InconclusiveError: it is undefined on these rows.
-            MeasurementError: it fails, returns no finite number, takes no weights where there are some, or its name is
-                taken.
+            MeasurementError: it fails, returns no finite number, takes no weights where there are some, its name is
+                taken, or there are no such answers.
         """
         known = name or (scorer if isinstance(scorer, str) else getattr(scorer, "__name__", "")).rpartition(":")[2]
         _demand_free(known)
+        if answers is not None and answers not in tuple(Needs):
+            raise MeasurementError(f"answers: {answers!r}", f"one of {', '.join(Needs)}", "correct it")
         level = self._level(confidence)
         which = scorer if isinstance(scorer, str) else id(scorer)
         key = ("score", known, slice, level, which, answers, repr(sorted(params.items())))

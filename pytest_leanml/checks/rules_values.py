@@ -34,9 +34,7 @@ def within(column: Column, bounds: Between) -> nw.Expr | None:
     """
     if is_number(bounds.low) or is_number(bounds.high):
         return _number_within(column, bounds)
-    if column.kind is Kind.TIME:
-        return _compared(column.value, _converted(bounds, column))
-    if column.kind is Kind.DATE:
+    if column.kind in (Kind.TIME, Kind.DATE):
         return _compared(column.value, _converted(bounds, column))
     return _compared(column.text, bounds) if column.kind in (Kind.TEXT, Kind.MIXED) else None
 

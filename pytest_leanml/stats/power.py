@@ -84,9 +84,10 @@ def single_column_power(features: Mapping[str, Feature], target: Target, *, conf
       the most frequent class) among the other four of five folds; a missing value is a category of its own;
     - by its order, for numbers: with no fitting at all.
 
-    It is measured as ROC AUC, that of the order turned round where it is below 1/2 (binary); accuracy above that of the most frequent
-    class, as a share of what is possible (multiclass, Cohen's "best guess" scale); R2, and the squared rank correlation
-    of Spearman for the order (regression). 0.5, 0 and 0 are no power.
+    It is measured as ROC AUC, that of the order turned round where it is below 1/2 (binary); accuracy above that of the
+    most frequent class, as a share of what is possible (multiclass: the scale of Goodman and Kruskal's lambda, 1954,
+    Journal of the American Statistical Association 49, 732-764); R2, and the squared rank correlation of Spearman for
+    the order (regression). 0.5, 0 and 0 are no power.
 
     The limits are those of the answers as they were learned from these rows: by Hanley and McNeil's variance (binary),
     the delta method (multiclass, R2), DeLong's variance and Bonett and Wright's for the order.

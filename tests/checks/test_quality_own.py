@@ -301,6 +301,8 @@ def test_a_name_that_is_taken_and_a_parameter_that_nobody_has(frame, make_study)
             quality.score(regret, name=name)
     with pytest.raises(ConfigError, match="no parameter 'k'"):
         quality.score(regret, k=1)
+    with pytest.raises(MeasurementError, match="answers: 'probabilities'\n  expected: one of labels, scores, values"):
+        quality.score(regret, answers="probabilities")
     with pytest.raises(MeasurementError, match="of a metric of your own"):
         quality.score("accuracy")
 
