@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_leanml import __version__
-from pytest_leanml.errors import ConfigError, ExitStatus
+from pytest_leanml.errors import ConfigError, ExitStatus, GateUsageError
 from pytest_leanml.report.escape import lines
 from pytest_leanml.unexpected import Net
 from pytest_leanml.vocabulary import EngineName
@@ -215,17 +215,25 @@ def _rollback(arguments: argparse.Namespace) -> int:
 
 
 def _add_verify(commands: Commands) -> None:
-    parser = commands.add_parser("verify", help="do the files of a run belong together, and do they say ALLOW")
-    parser.add_argument("folder", type=Path, metavar="DIR", help="the gate's output, such as .leanml")
+    parser = commands.add_parser("verify", help="do the files of a run belong together; is the audit log whole")
+    parser.add_argument("folder", type=Path, nargs="?", metavar="DIR", help="the gate's output, such as .leanml")
+    parser.add_argument("--audit", action="store_true", help="check the audit log of deploys")
+    parser.add_argument("--head", action="append", default=[], metavar="MODEL=NUMBER:HASH", help="noted before")
+    _add_registry(parser)
     parser.set_defaults(run=_verify)
 
 
 def _verify(arguments: argparse.Namespace) -> int:
+    from pytest_leanml.deploy.commands import verify_audit
     from pytest_leanml.verify import verify
 
-    text, status = verify(arguments.folder)
-    sys.stdout.write("\n".join(lines(text)) + "\n")
-    return int(status)
+    if arguments.folder is None and not arguments.audit:
+        raise GateUsageError("nothing to verify", "DIR, or --audit", "give the gate's output folder, such as .leanml")
+    found = [verify(arguments.folder)] if arguments.folder is not None else []
+    if arguments.audit or arguments.head:
+        found.append(verify_audit(arguments.head, _config(arguments), arguments.registry))
+    sys.stdout.write("\n".join(lines("\n".join(text for text, _ in found))) + "\n")
+    return int(max(status for _, status in found))
 
 
 def _add_opa(commands: Commands) -> None:

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from pytest_leanml.rules import Asked
     from pytest_leanml.snapshot import Snapshot
 
+# Statuses of a DENY that a limit alone may have caused; whether it did, the deployer finds out.
+_MAY_BE_MEASURED = (int(ExitStatus.DENY), 1)
+
 
 @dataclass(slots=True)
 class Stopwatch:
@@ -201,12 +204,15 @@ class Conclusion:
         promoted = False
         if self.acts and status != ExitStatus.USAGE:
             decision, status = self._record(decision, status, evidence)
-        if self.acts and decision.verdict is Verdict.ALLOW and decision.alias and not self.snapshot.options.no_deploy:
-            self._acted = True
+        if self._hands_over(decision, status):
+            self._acted = decision.verdict is Verdict.ALLOW
             with self.watch.phase("deploy"):
                 config, options = self.snapshot.config, self.snapshot.options
                 outcome = run_deployer(output / "decision.json", config.path if config else None, options.policies)
-            decision, status, promoted = self._deployed(decision, outcome)
+            if self._acted:
+                decision, status, promoted = self._deployed(decision, outcome)
+            else:
+                decision, status = _told(decision, status, outcome)
         denied, self._status = self._acted and decision.verdict is Verdict.DENY, status
         self._acted = self._acted and not denied
         decision = self._write(decision)
@@ -215,6 +221,16 @@ class Conclusion:
             decision = self._write(decision)
         self._report(decision, evidence, status, promoted=promoted)
         return 0 if self.snapshot.options.report_only else status
+
+    def _hands_over(self, decision: Decision, status: int) -> bool:
+        """Whether there is anything to do: after an ALLOW the alias, after a DENY hooks that wait for one."""
+        if not self.acts or not decision.alias or self.snapshot.options.no_deploy:
+            return False
+        if decision.verdict is Verdict.ALLOW:
+            return True
+        config, environment = self.snapshot.config, self.snapshot.environment or ""
+        waited = config is not None and any(each.runs(decision.verdict, environment) for each in config.deploy)
+        return waited and status in _MAY_BE_MEASURED
 
     def _report(self, decision: Decision, evidence: Evidence, status: int, *, promoted: bool) -> None:
         """Tell everybody; a report that cannot be written changes nothing of what was decided and done."""
@@ -263,6 +279,15 @@ class Conclusion:
         # 4 is what can be known before a check runs; this came after.
         status = ExitStatus.UNDECIDED if outcome.status == ExitStatus.USAGE else outcome.status
         return _denied(decision, Reason("deploy", outcome.message)), status, False
+
+
+def _told(decision: Decision, status: int, outcome: Handover) -> tuple[Decision, int]:
+    """After a DENY the verdict stands, whatever became of its hooks; one that failed gives its own status."""
+    if outcome.status == ExitStatus.ALLOW:
+        return decision, status
+    warned = replace(decision, warnings=(*decision.warnings, Reason("deploy", outcome.message, Severity.WARNING)))
+    failed = outcome.status in {ExitStatus.HOOK_FAILED, ExitStatus.UNKNOWN}
+    return warned, int(outcome.status) if failed else status
 
 
 def _wanted(snapshot: Snapshot) -> Wanted:

@@ -14,6 +14,7 @@ from pytest_leanml.deploy.journal import check_journal
 from pytest_leanml.digest import digest_artifact, digest_bytes
 from pytest_leanml.errors import ConfigError, SourceError
 from pytest_leanml.evidence.document import EvidenceContext
+from pytest_leanml.handover import check_hooks
 from pytest_leanml.judge import Manifest
 from pytest_leanml.rules import Rules, find_rules, own_policies
 from pytest_leanml.subjects import Subjects, find_subjects
@@ -82,6 +83,8 @@ def take_snapshot(options: GateOptions, run_id: str, folder: Path, never: tuple[
     """
     config = load_config(options.config) if options.config.exists() or options.config_named else None
     environment, target = _environment(config, options)
+    if config is not None and config.deploy:
+        check_hooks(config.path)
     specs = check_specs(config, environment) if config is not None else ()
     _demand_checks(config, declared=bool(specs))
     moment = now()

@@ -40,7 +40,8 @@ checks:
   custom: {x: {call: 'a:b', max: 1, params: {k: 1}}}
 policy: {thresholds: {latency: {max: 3}}, use: [approval], timeout: 1.5s}
 environments: {staging: {alias: s, limits: {drift.share: {judge: bound}}}, production: {}}
-deploy: []
+deploy:
+  - {use: command, on: deny, environments: [staging], with: {argv: [x]}, secrets: [TOKEN], timeout: 5s, retries: 2, undo: false}
 report: {github: false, formats: [md]}
 """
 WRONG = [
@@ -68,7 +69,9 @@ WRONG = [
     "version: 1\npolicy: {engine: rego}\n",
     "version: 1\nenvironments: {a: {alias: b, limits: {x: {}}}}\n",
     "version: 1\npromote: {keep: 3}\n",
-    "version: 1\ndeploy: [{use: x}]\n",
+    "version: 1\ndeploy: [{name: x}]\n",
+    "version: 1\ndeploy: [{use: command, on: green}]\n",
+    "version: 1\ndeploy: [{use: command, timeout: 5}]\n",
     "version: 1\ndata: {weights: 3}\n",
     "version: 1\nchecks: {quality: {scorers: {mine: 0.5}}}\n",
 ]

@@ -13,7 +13,7 @@ from pytest_leanml import handover
 from pytest_leanml.errors import ExitStatus
 from pytest_leanml.handover import run_deployer
 
-REAL = subprocess.run
+REAL = subprocess.Popen
 SAID = "import json, sys; print('chatter'); print(json.dumps({said})); sys.exit({code})"
 
 
@@ -28,7 +28,7 @@ def deployer(monkeypatch):
             given.append(command)
             return REAL([sys.executable, "-c", program], **options)
 
-        monkeypatch.setattr(handover.subprocess, "run", other)
+        monkeypatch.setattr(handover.subprocess, "Popen", other)
         return given
 
     return run
@@ -87,6 +87,29 @@ def test_odd_names_are_no_flags(deployer, tmp_path):
         f"--policy={tmp_path / '--undo'}",
         f"--policy={tmp_path / 'b.rego'}",
     ]
+
+
+def test_ctrl_c_is_the_deployers_to_answer(deployer, tmp_path):
+    """The deployer knows what it has begun; ending it, as a plain Ctrl-C would, leaves that in the dark."""
+    said = json.dumps({"status": 23, "message": "stopped as asked"})
+    program = (
+        "import signal, sys, os, time\n"
+        f"def end(*_):\n    print({said!r}, flush=True)\n    os._exit(23)\n"
+        "signal.signal(signal.SIGINT, end)\n"
+        "os.kill(os.getppid(), signal.SIGINT)\n"
+        "time.sleep(20)\nsys.exit(1)"
+    )
+    before = signal.getsignal(signal.SIGINT)
+    found = _ended(deployer, tmp_path, program)
+    assert (found.status, found.message) == (23, "stopped as asked")
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_progress_is_shown_while_it_goes_on_and_nothing_else(deployer, tmp_path, capfd):
+    lines = "[    0.1 s] one: done\\nsome warning\\n::error::[    0.1 s] x\\n"
+    program = f"import sys; sys.stderr.write('{lines}'); " + SAID.format(said={"status": 0, "message": "ok"}, code=0)
+    assert _ended(deployer, tmp_path, program).status == 0
+    assert capfd.readouterr().err == "[    0.1 s] one: done\n"
 
 
 def test_the_real_deployer_answers(tmp_path):

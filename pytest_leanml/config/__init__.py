@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pytest_leanml.config.deploy import DeployHook
 from pytest_leanml.config.fields import parse_duration
 from pytest_leanml.config.limits import Limit
 from pytest_leanml.config.load import load_config
@@ -13,6 +14,7 @@ from pytest_leanml.config.uris import candidate_uri, champion_uri
 __all__ = [
     "CheckSpec",
     "Config",
+    "DeployHook",
     "Environment",
     "Limit",
     "Model",

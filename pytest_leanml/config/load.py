@@ -189,6 +189,9 @@ def _checked(config: Config) -> Config:
             )
         if each.streak and not used:
             raise config.fault(route, "a streak that nothing demands", "use: [streak]", "add it, or remove the streak")
+    for index, hook in enumerate(config.deploy):
+        for place, name in enumerate(hook.environments):
+            _known_environment(config, name, ("deploy", index, "environments", place))
     return config
 
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, PrivateAttr, field_validator, model_validator
 
 from pytest_leanml.config.checks import Checks
+from pytest_leanml.config.deploy import Deploy  # noqa: TC001 - pydantic reads the annotations
 from pytest_leanml.config.fields import (
     Digest,
     Duration,
@@ -284,19 +285,12 @@ class Config(Section):
     environments: Environments = Field(default={"production": {"alias": "champion"}}, validate_default=True)
     store: Store = Store()
     promote: Promote = Promote()
-    deploy: tuple[Any, ...] = ()
+    deploy: Deploy = ()
     report: Report = Report()
 
     _path: Path = PrivateAttr()
     _digest: str = PrivateAttr()
     _document: YamlDocument = PrivateAttr()
-
-    @field_validator("deploy")
-    @classmethod
-    def _later(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
-        if value:
-            raise _not_yet("running deploy hooks", "deploy: []; moving the alias is built in")
-        return value
 
     @field_validator("environments")
     @classmethod

@@ -46,7 +46,6 @@ def _add_short_forms(top: dict[str, Any], definitions: dict[str, Any]) -> None:
     for name in HELD:
         definitions["Lineage"]["properties"][name]["anyOf"].insert(0, {"type": "boolean"})
     definitions["Environment"]["required"] = []  # production has one by default
-    top["deploy"]["maxItems"] = 0
     definitions["Promote"]["properties"]["keep"] = {"const": 10, "default": 10}
     definitions["Drift"]["properties"]["columns"]["default"] = "all"
 

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pytest_leanml.deploy.arguments import add_arguments
-from pytest_leanml.deploy.runner import Action, Done, deploy
+from pytest_leanml.deploy.runner import Action, Done, Settled, deploy
 from pytest_leanml.errors import ExitStatus
 from pytest_leanml.report.escape import lines
 from pytest_leanml.unexpected import Net
@@ -40,6 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _carried_out(arguments: argparse.Namespace) -> Done:
+    settled = Settled(tuple(arguments.done), tuple(arguments.repeat))
+    if settled != Settled() and not arguments.resume:
+        return Done(ExitStatus.USAGE, "--done and --repeat go with --resume; next: add --resume")
     policies = [path.absolute() for path in arguments.policy] if arguments.policy else None
     told = []
 
@@ -50,7 +53,9 @@ def _carried_out(arguments: argparse.Namespace) -> Done:
     # Where a fault of ours stops a deploy, nobody knows how far it came: the journal's last line says what was begun.
     net = Net(tell)
     with net:
-        return deploy(arguments.decision.absolute(), arguments.config.absolute(), policies, action_of(arguments))
+        return deploy(
+            arguments.decision.absolute(), arguments.config.absolute(), policies, action_of(arguments), settled
+        )
     return Done(net.status, f"{told[0]}\nnext: `leanml deploy --resume` or `--undo` with this decision")
 
 

@@ -21,4 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("undo", "take back what was done"),
     ):
         action.add_argument(f"--{name}", action="store_true", help=text)
+    for name, text in (
+        ("done", "with --resume: this hook, whose outcome was unknown, happened"),
+        ("repeat", "with --resume: this hook, whose outcome was unknown, did not happen: do it"),
+    ):
+        parser.add_argument(f"--{name}", action="append", default=[], metavar="HOOK", help=text)
     parser.add_argument("--json", action="store_true", help="print the outcome as JSON")

@@ -1,20 +1,24 @@
-"""approve, history and rollback: what a person asks of the registry, as text."""
+"""approve, history, rollback and the audit log: what a person asks of registry and journal, as text."""
 
 from __future__ import annotations
 
 import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from sqlalchemy.engine import make_url
 
 from pytest_leanml.clock import now, stamp
 from pytest_leanml.config import environment_of, load_config
-from pytest_leanml.deploy.journal import Release, State, alias_step, open_journal
+from pytest_leanml.deploy.audit import Head
+from pytest_leanml.deploy.journal import Journal, Release, State, alias_step, journal_url, open_journal
 from pytest_leanml.deploy.lock import model_lock
-from pytest_leanml.errors import LeanmlError, RegistryError
+from pytest_leanml.errors import ExitStatus, GateUsageError, LeanmlError, RegistryError
 from pytest_leanml.registry import Registry
 from pytest_leanml.report.escape import one_line
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from pytest_leanml.config import Config
     from pytest_leanml.registry import AliasMove, PastDecision
@@ -90,6 +94,48 @@ def rollback(model: str, to: str | None, environment: str | None, config: Path, 
     finally:
         journal.close()
     return f"{told}; {warning}" if warning else told
+
+
+def verify_audit(heads: Sequence[str], config: Path, registry: str | None) -> tuple[str, ExitStatus]:
+    """Check the audit log of every model in the journal's store.
+
+    Args:
+        heads: ``MODEL=NUMBER:HASH`` as an earlier check printed them: these events must still be there.
+        config: leanml.yaml, for its store.
+        registry: URI of the registry, beside which the default lies.
+
+    Returns:
+        What was found, and 0 where nothing is wrong, else 20.
+
+    Raises:
+        GateUsageError: there is no such store, or a head is written otherwise.
+        StoreError: it does not answer.
+    """
+    known, loaded = _registry(config, registry)
+    url, _ = journal_url(loaded, known.uri)
+    file = Path(str(make_url(url).database))
+    if url.startswith("sqlite") and not file.exists():
+        raise GateUsageError(
+            f"there is no journal {file}", "one that a deploy has written", "give --config or --registry"
+        )
+    journal = Journal(url)
+    try:
+        problems, found = journal.verify()
+        problems += [each for text in heads for each in journal.missing(_head(text))]
+    finally:
+        journal.close()
+    if problems:
+        return "".join(f"{one_line(problem)}\n" for problem in problems), ExitStatus.DENY
+    told = [f"{each.model}: {each.number} events, head {each.model}={each.number}:{each.hash}" for each in found]
+    return "".join(f"{one_line(each)}\n" for each in told) or "the audit log is empty\n", ExitStatus.ALLOW
+
+
+def _head(text: str) -> Head:
+    model, _, rest = text.rpartition("=")
+    number, _, own = rest.partition(":")
+    if not model or not number.isdigit() or not own:
+        raise GateUsageError(f"the head {text!r}", "MODEL=NUMBER:HASH, as `leanml verify --audit` prints it")
+    return Head(model, int(number), own)
 
 
 def _moved(move: AliasMove) -> str:

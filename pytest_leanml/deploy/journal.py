@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Column, Engine, Integer, MetaData, Row, String, Table, create_engine, func, insert, select
+from sqlalchemy import Column, Engine, Integer, MetaData, Row, String, Table, Text, create_engine, func, insert, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from pytest_leanml.clock import now, stamp
+from pytest_leanml.deploy.audit import EVENTS, METADATA, Head, append, audit_problems
 from pytest_leanml.deploy.lock import unreachable
 from pytest_leanml.errors import GateUsageError, StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pytest_leanml.config import Config
 
 _METADATA = MetaData()
@@ -34,6 +37,17 @@ _STEPS = Table(
     Column("at", String(32), nullable=False),
     Column("detail", String(2000), nullable=False),
 )
+# What undoing a step needs, as JSON: it may be long, and must not be cut.
+_DETAILS = Table(
+    "leanml_details",
+    _METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("release", String(64), nullable=False, index=True),
+    Column("step", String(300), nullable=False),
+    Column("detail", Text, nullable=False),
+)
+HOOK = "hook "
+MAX_DETAIL = 256 * 1024
 # Seconds until a store that does not answer counts as out of reach.
 _PATIENCE = 10
 
@@ -67,17 +81,32 @@ class Release:
         key: the same for every attempt to carry out one decision.
         run_id: id of the run that decided.
         model: registry name.
+        facts: what the audit log says of it beside these: digests, version, environment.
     """
 
     key: str
     run_id: str
     model: str
+    facts: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @classmethod
     def of(cls, run_id: str, model: str, *parts: str) -> Release:
         """Make a release whose key says run, model and ``parts``, whatever their length."""
         text = "\n".join((run_id, model, *parts))
         return cls(hashlib.sha256(text.encode()).hexdigest(), run_id, model)
+
+    def told(self) -> dict[str, Any]:
+        """Return what the audit log says of it."""
+        return {"release": self.key, "run_id": self.run_id, **self.facts}
+
+
+def _event(line: Mapping[str, Any]) -> dict[str, Any]:
+    return {"event": f"step {line['state']}", **{key: line[key] for key in ("step", "state", "detail")}}
+
+
+def hook_step(name: str) -> str:
+    """Name the step of a hook."""
+    return f"{HOOK}{name}"
 
 
 def alias_step(alias: str) -> str:
@@ -100,11 +129,21 @@ class Journal:
         self.engine = _engine(url)
         try:
             _METADATA.create_all(self.engine)
+            METADATA.create_all(self.engine)
         except SQLAlchemyError as error:
             raise unreachable(self.engine, error) from None
 
-    def write(self, release: Release, step: str, state: State, detail: str = "") -> None:
+    def write(
+        self, release: Release, step: str, state: State, detail: str = "", *, remember: str | None = None
+    ) -> None:
         """Append a line, committed when this returns.
+
+        Args:
+            release: what it belongs to.
+            step: which step of it.
+            state: what became of it.
+            detail: a sentence; cut at 2,000 characters.
+            remember: JSON that undoing the step needs; it is kept whole.
 
         Raises:
             StoreError: it could not be written.
@@ -120,7 +159,70 @@ class Journal:
         }
         try:
             with self.engine.begin() as connection:
-                connection.execute(insert(_STEPS).values(**line))
+                if remember is not None:
+                    connection.execute(insert(_DETAILS).values(release=release.key, step=step, detail=remember))
+                (number,) = connection.execute(insert(_STEPS).values(**line)).inserted_primary_key or (None,)
+                append(connection, release.model, {**release.told(), **_event(line), "line": number})
+        except SQLAlchemyError as error:
+            raise unreachable(self.engine, error) from None
+
+    def tell(self, release: Release, step: str, event: str, facts: str) -> None:
+        """Append an event of a hook's own to the audit log.
+
+        Args:
+            release: what it belongs to.
+            step: which step of it.
+            event: what happened.
+            facts: JSON.
+
+        Raises:
+            StoreError: it could not be written.
+        """
+        try:
+            with self.engine.begin() as connection:
+                append(connection, release.model, {**release.told(), "step": step, "event": event, "facts": facts})
+        except SQLAlchemyError as error:
+            raise unreachable(self.engine, error) from None
+
+    def verify(self) -> tuple[list[str], list[Head]]:
+        """Check the audit log of every model, and that the journal tells the same.
+
+        Raises:
+            StoreError: they could not be read.
+        """
+        try:
+            with self.engine.connect() as connection:
+                lines = connection.execute(select(_STEPS).order_by(_STEPS.c.id)).all()
+                return audit_problems(connection, lines)
+        except SQLAlchemyError as error:
+            raise unreachable(self.engine, error) from None
+
+    def missing(self, head: Head) -> list[str]:
+        """Tell whether an event that was there once is not there any more.
+
+        Raises:
+            StoreError: it could not be read.
+        """
+        same = (EVENTS.c.model == head.model) & (EVENTS.c.number == head.number) & (EVENTS.c.hash == head.hash)
+        try:
+            with self.engine.connect() as connection:
+                there = connection.scalar(select(func.count()).where(same))
+        except SQLAlchemyError as error:
+            raise unreachable(self.engine, error) from None
+        return (
+            [] if there else [f"{head.model}: the head {head.number}:{head.hash[:12]} that was noted is not in the log"]
+        )
+
+    def remembered(self, release: Release, step: str) -> tuple[str, ...]:
+        """Return the JSON texts that undoing a step needs, oldest first.
+
+        Raises:
+            StoreError: they could not be read.
+        """
+        same = (_DETAILS.c.release == release.key) & (_DETAILS.c.step == step)
+        try:
+            with self.engine.connect() as connection:
+                return tuple(connection.scalars(select(_DETAILS.c.detail).where(same).order_by(_DETAILS.c.id)))
         except SQLAlchemyError as error:
             raise unreachable(self.engine, error) from None
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from pytest_leanml.clock import now
 from pytest_leanml.config import check_specs, environment_of
 from pytest_leanml.decision import SCHEMA
+from pytest_leanml.deploy.denial import uncertainties
 from pytest_leanml.digest import digest_bytes
 from pytest_leanml.errors import EngineError, ExitStatus, GateUsageError, LeanmlError
 from pytest_leanml.policy.engines import make_engine
 from pytest_leanml.policy.verdicts import judge_answers
-from pytest_leanml.rules import ask, find_rules, own_policies
+from pytest_leanml.rules import SHIPPED, ask, find_rules, own_policies
 from pytest_leanml.strict import load_json
 from pytest_leanml.vocabulary import EngineName, Mode, Outcome, Severity, Verdict, covers
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_leanml.config import Config
+    from pytest_leanml.policy.verdicts import PolicyVerdict
     from pytest_leanml.rules import Rules
 
 # A clock that is a little ahead of ours is no forgery.
@@ -59,6 +61,7 @@ class Proven:
         alias: the environment's alias.
         before: version that the alias named when it was judged; None for a first release.
         environment: its name.
+        verdict: ALLOW; or DENY, where hooks run on that.
     """
 
     decision: Mapping[str, Any]
@@ -69,6 +72,7 @@ class Proven:
     alias: str
     before: str | None
     environment: str
+    verdict: Verdict = Verdict.ALLOW
 
     @property
     def run_id(self) -> str:
@@ -117,11 +121,12 @@ def prove(path: Path, config: Config, policies: Sequence[Path] | None, action: A
         )
     _refuse(identity_problems(files), path)
     proven = _proven(files, config)
+    denied = proven.verdict is Verdict.DENY
     if action is not Action.UNDO:
-        _refuse(verdict_problems(files.decision), path)
+        _refuse(_powerless(files.decision) if denied else verdict_problems(files.decision), path)
     if action in {Action.APPLY, Action.PLAN}:
         _refuse(_standing(files, config, proven), path)
-        _ask_again(files, config, policies, proven)
+        _demand_denial(files, config, policies, proven) if denied else _ask_again(files, config, policies, proven)
     return proven
 
 
@@ -172,6 +177,10 @@ def verdict_problems(decision: Mapping[str, Any]) -> Iterator[str]:
         yield f"the verdict is {decision.get('verdict')!r}; only an ALLOW is carried out"
     if decision.get("reasons") != []:
         yield "it lists reasons to deny"
+    yield from _powerless(decision)
+
+
+def _powerless(decision: Mapping[str, Any]) -> Iterator[str]:
     for flag in _POWERLESS:
         if flag in _part(decision, "options"):
             yield f"it was made with {flag}, which acts on nothing"
@@ -219,7 +228,16 @@ def _proven(files: Files, config: Config) -> Proven:
         str(alias["name"]),
         before,
         str(files.decision["environment"]),
+        _acted_on(files.decision, config),
     )
+
+
+def _acted_on(decision: Mapping[str, Any], config: Config) -> Verdict:
+    """A DENY is one to act on where leanml.yaml has hooks for it; else only an ALLOW is."""
+    environment = str(decision["environment"])
+    denied = decision.get("verdict") == Verdict.DENY
+    waited = any(each.runs(Verdict.DENY, environment) for each in config.deploy)
+    return Verdict.DENY if denied and waited else Verdict.ALLOW
 
 
 def _standing(files: Files, config: Config, proven: Proven) -> Iterator[str]:
@@ -256,6 +274,30 @@ def _age(name: str, value: object, limit: timedelta) -> Iterator[str]:
 
 
 def _ask_again(files: Files, config: Config, policies: Sequence[Path] | None, proven: Proven) -> None:
+    rules, problems, verdict = _asked(files, config, policies, proven)
+    reasons = [*problems, *(each.message for each in (*verdict.reasons, *rules.expired))]
+    # Evidence with problems has not the shape that the rest relies on.
+    for reason in reasons or _checks(files.evidence, config, rules, proven.environment):
+        raise RefusedError(f"asked again, it is a DENY: {reason}", todo="run the gate again", file=files.path)
+
+
+def _demand_denial(files: Files, config: Config, policies: Sequence[Path] | None, proven: Proven) -> None:
+    """Demand that the DENY was measured, and that the policies say so again."""
+    _, problems, verdict = _asked(files, config, policies, proven)
+    denied = {each.rule for each in verdict.reasons if not each.rule.startswith("G9.")}
+    for reason in problems or uncertainties(files.decision, files.evidence, denied, SHIPPED):
+        raise RefusedError(
+            f"hooks `on: deny` run after a measured DENY alone: {reason}",
+            "limits that were missed, and nothing else that went wrong",
+            "mend what went wrong and run the gate again",
+            file=files.path,
+        )
+
+
+def _asked(
+    files: Files, config: Config, policies: Sequence[Path] | None, proven: Proven
+) -> tuple[Rules, tuple[str, ...], PolicyVerdict]:
+    """Ask the policies again; they must be those that it was decided by."""
     environment, target = environment_of(config, proven.environment, None)
     rules = find_rules(
         config,
@@ -283,10 +325,7 @@ def _ask_again(files: Files, config: Config, policies: Sequence[Path] | None, pr
     verdict = judge_answers(
         asked.answers, config.policy.shadow, asked.deciding, rules.data["thresholds"], files.evidence
     )
-    reasons = [*asked.problems, *(each.message for each in (*verdict.reasons, *rules.expired))]
-    # Evidence with problems has not the shape that the rest relies on.
-    for reason in reasons or _checks(files.evidence, config, rules, environment):
-        raise RefusedError(f"asked again, it is a DENY: {reason}", todo="run the gate again", file=files.path)
+    return rules, asked.problems, verdict
 
 
 def _engine_name(files: Files) -> EngineName:

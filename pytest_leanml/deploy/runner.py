@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-import tempfile
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+import sys
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from pytest_leanml.config import load_config
-from pytest_leanml.deploy.journal import Journal, Release, State, alias_step, journal_url, open_journal
+from pytest_leanml.deploy.alias import AliasStep, demand_artifact, demand_champion, move_of
+from pytest_leanml.deploy.catalogue import find_hooks
+from pytest_leanml.deploy.interrupt import Interrupt
+from pytest_leanml.deploy.journal import Release, journal_url, open_journal
 from pytest_leanml.deploy.lock import model_lock
-from pytest_leanml.deploy.proof import Action, Proven, RefusedError, prove
-from pytest_leanml.errors import ExitStatus, LeanmlError, StoreError, UndecidedError, UnknownOutcomeError
+from pytest_leanml.deploy.planning import plans
+from pytest_leanml.deploy.progress import Progress
+from pytest_leanml.deploy.proof import Action, Proven, prove
+from pytest_leanml.deploy.secret import Redactor, read_secrets
+from pytest_leanml.deploy.sequence import Settled, Steps, demand_known
+from pytest_leanml.deploy.steps import HookStep, Stage
+from pytest_leanml.digest import digest_bytes
+from pytest_leanml.errors import ExitStatus, LeanmlError
 from pytest_leanml.registry import Registry
+from pytest_leanml.strict import dump_json
+from pytest_leanml.vocabulary import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from pytest_leanml.config import Config
-    from pytest_leanml.deploy.lock import Held
+    from pytest_leanml.deploy.catalogue import Bound
 
-__all__ = ["Action", "Done", "deploy", "release_of"]
-
-# Begun, and as far as the journal knows neither failed nor taken back.
-_BEGUN = {State.INTENT, State.DONE, State.UNKNOWN}
+__all__ = ["Action", "Done", "Settled", "deploy", "release_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +47,30 @@ class Done:
     message: str
 
 
-def deploy(decision: Path, config_path: Path, policies: Sequence[Path] | None, action: Action) -> Done:
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One decision and what is to be done with it."""
+
+    config: Config
+    proven: Proven
+    registry: Registry
+    action: Action
+    hooks: tuple[Bound, ...]
+    settled: Settled
+
+    @property
+    def moves(self) -> bool:
+        """Whether the alias is among the steps."""
+        return self.proven.verdict is Verdict.ALLOW
+
+
+def deploy(
+    decision: Path,
+    config_path: Path,
+    policies: Sequence[Path] | None,
+    action: Action,
+    settled: Settled | None = None,
+) -> Done:
     """Carry out, plan, resume or undo one decision.
 
     Args:
@@ -48,6 +78,7 @@ def deploy(decision: Path, config_path: Path, policies: Sequence[Path] | None, a
         config_path: leanml.yaml.
         policies: instead of the config's ``policy.paths``.
         action: what to do.
+        settled: what a person says about steps whose outcome was unknown.
 
     Returns:
         Status and message; every error of ours is turned into them.
@@ -56,7 +87,10 @@ def deploy(decision: Path, config_path: Path, policies: Sequence[Path] | None, a
         config = load_config(config_path)
         proven = prove(decision, config, policies, action)
         registry = Registry(config.model.registry if config.model else None, root=config.root)
-        return _plan(config, proven, registry) if action is Action.PLAN else _act(config, proven, registry, action)
+        hooks = find_hooks(config) if config.deploy else ()
+        wanted = tuple(each for each in hooks if each.entry.runs(proven.verdict, proven.environment))
+        job = _Job(config, proven, registry, action, wanted, settled or Settled())
+        return _plan(job) if action is Action.PLAN else _act(job)
     except LeanmlError as error:
         return Done(int(error.status), str(error))
 
@@ -64,175 +98,80 @@ def deploy(decision: Path, config_path: Path, policies: Sequence[Path] | None, a
 def release_of(proven: Proven) -> Release:
     """Return the release key: the same for every attempt to carry out the same decision."""
     parts = (proven.digest, proven.alias, proven.version, proven.environment)
-    return Release.of(proven.run_id, proven.model, *parts)
+    facts = {
+        "version": proven.version,
+        "digest": proven.digest,
+        "environment": proven.environment,
+        "verdict": str(proven.verdict),
+        "evidence": str(proven.decision["evidence"]["digest"]),
+        "decision": decision_digest(proven.decision),
+    }
+    return replace(Release.of(proven.run_id, proven.model, *parts), facts=facts)
 
 
-def _plan(config: Config, proven: Proven, registry: Registry) -> Done:
+def decision_digest(decision: Mapping[str, Any]) -> str:
+    """Digest what was decided: the gate adds timings and warnings to the file after the deploy."""
+    kept = {key: value for key, value in decision.items() if key not in {"timings", "warnings"}}
+    return digest_bytes(dump_json(kept, indent=None).encode())
+
+
+def _plan(job: _Job) -> Done:
     """Say what would be done, having looked and touched nothing."""
-    _, warning = journal_url(config, registry.uri)
-    _demand_champion(proven, registry.version_of_alias(proven.model, proven.alias))
-    _demand_artifact(proven, registry)
-    return Done(ExitStatus.ALLOW, _with(f"would move {_move(proven)}", warning))
+    _, warning = journal_url(job.config, job.registry.uri)
+    proven, told = job.proven, []
+    if job.moves:
+        demand_champion(proven, job.registry.version_of_alias(proven.model, proven.alias))
+        demand_artifact(proven, job.registry)
+        told = [f"would move {move_of(proven)}"]
+    planned = plans(job.hooks, proven, release_of(proven), job.registry.uri, job.config.root) if job.hooks else ()
+    return Done(ExitStatus.ALLOW, _with("\n".join([*planned, *told]), warning))
 
 
-def _act(config: Config, proven: Proven, registry: Registry, action: Action) -> Done:
-    journal, warning = open_journal(config, registry.uri)
+def _act(job: _Job) -> Done:
+    if not job.hooks:
+        return _acted(job, None, Redactor())
+    secrets = read_secrets(dict.fromkeys(name for each in job.hooks for name in each.entry.secrets))
+    redact = Redactor(secrets.values())
+    with Interrupt() as interrupt:
+        try:
+            return _acted(job, secrets, redact, interrupt)
+        except LeanmlError as error:
+            return Done(int(error.status), redact(error))
+
+
+def _acted(job: _Job, secrets: dict[str, str] | None, redact: Redactor, interrupt: Interrupt | None = None) -> Done:
+    config, proven = job.config, job.proven
+    journal, warning = open_journal(config, job.registry.uri)
     try:
         with model_lock(journal.engine, proven.model, config.store.lock_timeout) as held:
-            step = _Alias(journal, registry, proven, held)
-            message = step.undo() if action is Action.UNDO else step.apply(begun=action is Action.RESUME)
+            stage = Stage(
+                journal,
+                release_of(proven),
+                proven,
+                held,
+                interrupt or Interrupt(),
+                secrets or {},
+                redact,
+                Progress(sys.stderr if job.hooks else None),
+                job.registry.uri,
+                config.root,
+            )
+            message = redact(_carried_out(job, stage))
     finally:
         journal.close()
     return Done(ExitStatus.ALLOW, _with(message, warning))
 
 
+def _carried_out(job: _Job, stage: Stage) -> str:
+    alias = AliasStep(stage.journal, job.registry, job.proven, stage.release, stage.held) if job.moves else None
+    hooks = [HookStep(bound, stage) for bound in job.hooks]
+    demand_known([entry.step for entry in stage.journal.entries(stage.release)], hooks)
+    resumed = job.action is Action.RESUME
+    if not hooks and alias is not None and job.settled == Settled():
+        return alias.undo() if job.action is Action.UNDO else alias.apply(begun=resumed)
+    steps = Steps(hooks, alias, stage)
+    return steps.undo() if job.action is Action.UNDO else steps.apply(begun=resumed, settled=job.settled)
+
+
 def _with(message: str, warning: str | None) -> str:
     return f"{message}; {warning}" if warning else message
-
-
-def _move(proven: Proven) -> str:
-    return f"the alias {proven.alias!r} of {proven.model} from version {proven.before or 'none'} to {proven.version}"
-
-
-def _demand_champion(proven: Proven, named: str | None) -> None:
-    if named != proven.before:
-        raise RefusedError(
-            f"the alias {proven.alias!r} of {proven.model} names version {named or 'none'} now",
-            f"version {proven.before or 'none'}, the champion that was judged",
-            "run the gate again: another one won",
-        )
-
-
-def _demand_artifact(proven: Proven, registry: Registry) -> None:
-    with tempfile.TemporaryDirectory(prefix="leanml-") as folder:
-        ref = registry.fetch(f"models:/{proven.model}/{proven.version}", Path(folder) / "artifact")
-    if ref.digest != proven.digest:
-        raise RefusedError(
-            f"the artifact of {proven.model} {proven.version} has the digest {ref.digest}",
-            f"{proven.digest}, which was judged",
-            "find out who changed it, and run the gate again",
-        )
-
-
-class _Alias:
-    """The built-in last step; whoever holds one holds the model's lock."""
-
-    def __init__(self, journal: Journal, registry: Registry, proven: Proven, held: Held) -> None:
-        self._journal = journal
-        self._registry = registry
-        self._proven = proven
-        self._held = held
-        self._release = release_of(proven)
-        self._step = alias_step(proven.alias)
-
-    def apply(self, *, begun: bool) -> str:
-        """Move the alias, once.
-
-        Args:
-            begun: demand that the journal knows of a beginning: only then an old decision may still be carried out.
-
-        Raises:
-            RefusedError: the artifact or the champion is not the one that was judged.
-            UndecidedError: there is nothing to resume, or it was carried out and taken back.
-            UnknownOutcomeError: the registry failed in between, so the alias may or may not have moved.
-        """
-        proven, last = self._proven, self._last()
-        if begun and last not in _BEGUN:
-            raise UndecidedError(
-                "the journal has no deploy of this decision that was cut off",
-                "one that was begun",
-                "leave --resume out",
-            )
-        named = self._named()
-        if named == proven.version and last in _BEGUN:
-            self._write(State.DONE, "it was in place already")
-            return f"the alias {proven.alias!r} names version {proven.version} already"
-        self._demand_open(last)
-        _demand_champion(proven, named)
-        _demand_artifact(proven, self._registry)
-        self._held()
-        self._write(State.INTENT, _move(proven))
-        return self._moved(to=proven.version, expect=proven.before, end=State.DONE, told=f"moved {_move(proven)}")
-
-    def undo(self) -> str:
-        """Move the alias back to the champion that was judged.
-
-        Raises:
-            UndecidedError: the decision was never carried out, or the alias names another version by now.
-            UnknownOutcomeError: the registry failed in between.
-        """
-        proven, last = self._proven, self._last()
-        if last is State.UNDONE:
-            return f"it was taken back already; the alias {proven.alias!r} names version {self._named() or 'none'}"
-        if last not in {*_BEGUN, State.UNDOING}:
-            raise UndecidedError("the journal has no deploy of this decision", "one that was carried out")
-        named = self._named()
-        if named == proven.before:
-            self._write(State.UNDONE, "it was not in place")
-            return f"the alias {proven.alias!r} names version {proven.before or 'none'} already"
-        if named != proven.version:
-            raise UndecidedError(
-                f"the alias {proven.alias!r} of {proven.model} names version {named or 'none'} now",
-                f"version {proven.version}, which this decision put there",
-                "take back what came after it first, or use `leanml rollback --to`",
-            )
-        self._held()
-        self._write(State.UNDOING, _move(proven))
-        told = f"took back: the alias {proven.alias!r} of {proven.model} names version {proven.before or 'none'} again"
-        return self._moved(to=proven.before, expect=proven.version, end=State.UNDONE, told=told)
-
-    def _demand_open(self, last: State | None) -> None:
-        """A decision is carried out once: what was taken back, or overtaken, is not done again."""
-        taken_back = last in {State.UNDONE, State.UNDOING, State.DONE}
-        if taken_back or (last is not None and self._journal.overtaken(self._release, self._step)):
-            raise UndecidedError(
-                "this decision was carried out and taken back, or another one came after it",
-                "a decision of its own",
-                "run the gate again",
-            )
-
-    def _moved(self, *, to: str | None, expect: str | None, end: State, told: str) -> str:
-        proven = self._proven
-        try:
-            self._registry.move_alias(proven.model, proven.alias, to, expect=expect)
-        except LeanmlError as error:
-            self._look(error, to=to, undoing=end is State.UNDONE)
-        try:
-            self._write(end, told)
-        except StoreError as error:
-            raise UnknownOutcomeError(
-                f"{told}, and this could not be written down: {error.given}",
-                todo="`leanml deploy --resume` or `--undo`",
-            ) from None
-        return told
-
-    def _look(self, error: LeanmlError, *, to: str | None, undoing: bool) -> None:
-        """After a failed move look where the alias stands: it may have moved all the same, and then all is well."""
-        try:
-            named = self._named()
-        except LeanmlError:
-            raise self._unknown(error, "the registry does not say where it stands") from None
-        if named == to:
-            return
-        stands = f"the alias names version {named or 'none'} now"
-        if undoing:
-            raise self._unknown(error, stands)
-        self._write(State.FAILED, f"{error.given}; {stands}")
-        raise UndecidedError(f"{error.given}; {stands}", error.expected, error.todo) from None
-
-    def _unknown(self, error: LeanmlError, stands: str) -> UnknownOutcomeError:
-        """A person must look; where even the journal is silent, its last line still says what was begun."""
-        told = f"moving the alias failed ({error.given}); {stands}"
-        with suppress(StoreError):
-            self._write(State.UNKNOWN, told)
-        return UnknownOutcomeError(told, todo="look at the registry, then `leanml deploy --resume` or `--undo`")
-
-    def _named(self) -> str | None:
-        return self._registry.version_of_alias(self._proven.model, self._proven.alias)
-
-    def _last(self) -> State | None:
-        entries = [entry for entry in self._journal.entries(self._release) if entry.step == self._step]
-        return entries[-1].state if entries else None
-
-    def _write(self, state: State, detail: str) -> None:
-        self._journal.write(self._release, self._step, state, detail)

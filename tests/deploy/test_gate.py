@@ -86,3 +86,84 @@ def test_reports_that_are_switched_off_and_a_pinned_policy(project, runner):
     project.config.write_text(project.config.read_text().replace("min: 0.85", "min: 0.8"))
     status, output = project.gate("--gate-candidate=models:/flights/2", "--gate-dry-run")
     assert (status, shown in output, "policy.digest" in output) == (20, True, True)
+
+
+HOOKED = """\
+import pytest
+
+@pytest.mark.quality_check(id="accuracy")
+def test_accuracy(evidence):
+    assert evidence.record("accuracy", {value}) >= 0.85
+{more}
+"""
+
+
+def _made(project, hooks, value, more=""):
+    """Run the gate with hooks that leave a file each; the files that are there."""
+    project.config.write_text(project.config.read_text() + f"deploy: {json.dumps(hooks)}\n")
+    (project.root / "test_checks.py").write_text(HOOKED.format(value=value, more=more))
+    status, output = project.gate("--gate-candidate=models:/flights/2", "test_checks.py")
+    return status, output, {path.stem for path in project.root.glob("*.made")}
+
+
+def _touch(name, on, *, settings=None):
+    return {"use": "command", "name": name, "on": on, "with": {"argv": ["touch", f"{name}.made"], **(settings or {})}}
+
+
+_EACH = [_touch("allowed", "allow"), _touch("denied", "deny"), _touch("ever", "always")]
+
+
+def test_after_an_allow_the_hooks_run_that_wait_for_one(project):
+    status, output, made = _made(project, _EACH, 0.91)
+    assert (status, made, project.alias) == (0, {"allowed", "ever"}, "2"), output
+
+
+def test_after_a_measured_deny_the_hooks_run_that_wait_for_one(project):
+    status, output, made = _made(project, _EACH, 0.7)
+    assert (status, made, project.alias) == (1, {"denied", "ever"}, "1"), output
+    decision = json.loads((project.root / ".leanml" / "decision.json").read_text())
+    assert (decision["verdict"], decision["warnings"]) == ("DENY", [])
+
+
+_UNIT = "\ndef test_unit():\n    assert False"
+_OTHER = '\n@pytest.mark.quality_check(id="other")\ndef test_other(evidence):\n    '
+
+
+@pytest.mark.parametrize(
+    ("value", "more"),
+    [
+        (0.91, _UNIT),
+        (0.7, _UNIT),
+        (0.7, "\nimport no_such_module"),
+        (0.7, f'{_OTHER}evidence.record("other", 1 / 0)'),
+        (0.7, f'{_OTHER}pytest.skip("today not")'),
+    ],
+    ids=["unit test alone", "unit test", "import", "error", "skipped"],
+)
+def test_after_a_deny_of_anything_else_no_hook_runs(project, value, more):
+    status, output, made = _made(project, _EACH, value, more)
+    assert (status in {1, 2, 20}, made, project.alias) == (True, set(), "1"), output
+
+
+def test_a_hook_that_fails_after_a_deny_gives_its_status(project):
+    hooks = [_touch("denied", "deny", settings={"undo": ["rm", "denied.made"]}), _touch("no/where", "deny")]
+    hooks[1]["name"] = "boom"
+    status, output, made = _made(project, hooks, 0.7)
+    assert (status, made, project.alias) == (22, set(), "1"), output
+    decision = json.loads((project.root / ".leanml" / "decision.json").read_text())
+    assert (decision["verdict"], decision["warnings"][0]["rule"]) == ("DENY", "deploy")
+
+
+@pytest.mark.parametrize(
+    ("hook", "said"),
+    [
+        ({"use": "comand", "with": {"argv": ["x"]}}, "did you mean `command`?"),
+        ({"use": "command"}, "'argv' is missing"),
+        ({"use": "command", "with": {"argv": ["x"], "shell": True}}, "'shell' is no setting here"),
+        ({"use": "no.such:Hook"}, "cannot be imported"),
+    ],
+)
+def test_a_wrong_hook_is_known_before_a_check_runs(project, hook, said):
+    status, output, _ = _made(project, [hook], 0.91)
+    assert (status, said in output, "leanml.yaml:" in output) == (4, True, True), output
+    assert "test_accuracy" not in output

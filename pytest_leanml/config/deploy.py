@@ -1,0 +1,50 @@
+"""The section ``deploy:`` of leanml.yaml: which hooks run after a decision, in which order."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from pytest_leanml.config.fields import Duration, Flag, Id, Section, Text, Texts, Whole, fault, matching
+
+MAX_RETRIES = 20
+_VARIABLE = matching(r"[A-Za-z_][A-Za-z0-9_]{0,127}", "the name of an environment variable")
+Variables = tuple[Annotated[Text, _VARIABLE], ...]
+
+
+class DeployHook(Section):
+    """One hook: what is used, when it runs, and with which settings."""
+
+    use: Text
+    name: Id | None = None
+    on: Literal["allow", "deny", "always"] = "allow"
+    environments: Texts = ()
+    with_: dict[str, Any] = Field(default_factory=dict, alias="with")
+    secrets: Variables = ()
+    timeout: Duration = Field(default="10m", validate_default=True)
+    retries: Whole = Field(default=0, ge=0, le=MAX_RETRIES)
+    undo: Flag = True
+
+    @property
+    def called(self) -> str:
+        """The name that the journal knows it by."""
+        return self.name or self.use.rpartition(":")[2]
+
+    def runs(self, verdict: str, environment: str) -> bool:
+        """Tell whether it runs after a decision."""
+        wanted = self.on in ("always", verdict.lower())
+        return wanted and (not self.environments or environment in self.environments)
+
+
+def _named_apart(hooks: tuple[DeployHook, ...]) -> tuple[DeployHook, ...]:
+    names = [each.called for each in hooks]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise fault(
+                f"two hooks are called {name!r}", "a name for each, by which the journal knows it", "add `name:`"
+            )
+    return hooks
+
+
+Deploy = Annotated[tuple[DeployHook, ...], AfterValidator(_named_apart)]

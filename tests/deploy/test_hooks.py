@@ -1,0 +1,300 @@
+"""Hooks against a real MLflow, a real journal and programs that make real files."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+
+import pytest
+
+from pytest_leanml.deploy.proof import Action
+from pytest_leanml.deploy.sequence import Settled
+from pytest_leanml.digest import digest_bytes
+
+MAKE = "import sys, pathlib; pathlib.Path(sys.argv[1]).open('a').write('x')"
+CHECK = "import sys, pathlib; sys.exit(0 if pathlib.Path(sys.argv[1]).exists() else 1)"
+DROP = "import sys, pathlib; pathlib.Path(sys.argv[1]).unlink(missing_ok=True)"
+
+
+def program(text, *args):
+    return [sys.executable, "-c", text, *map(str, args)]
+
+
+def maker(root, name, **more):
+    path = root / f"{name}.made"
+    settings = {"argv": program(MAKE, path), "undo": program(DROP, path), "observe": program(CHECK, path)}
+    settings = {key: value for key, value in {**settings, **more.pop("settings", {})}.items() if value is not None}
+    return {"use": "command", "name": name, "with": settings, **more}
+
+
+def message(root, name="tell", **more):
+    """One that cannot be observed or undone."""
+    return maker(root, name, settings={"undo": None, "observe": None}, **more)
+
+
+def failing(name="boom", **more):
+    return {"use": "command", "name": name, "with": {"argv": program("import sys; sys.exit('no way')")}, **more}
+
+
+def configure(project, *hooks):
+    """Add hooks as if the decision had been made with them."""
+    text = project.config.read_text().partition("deploy:")[0]
+    project.config.write_text(f"{text}deploy: {json.dumps(list(hooks))}\n")
+    digest = digest_bytes(project.config.read_bytes())
+    for version in ("2", "3"):
+        project.change(version, lambda decision, _: decision.update(config_digest=digest))
+
+
+def made(project):
+    return {path.stem: path.read_text() for path in project.root.glob("*.made")}
+
+
+def journal(project):
+    import sqlite3
+    from contextlib import closing
+
+    with closing(sqlite3.connect(project.root / "leanml.db")) as database:
+        return list(database.execute("SELECT step, state FROM leanml_steps ORDER BY id"))
+
+
+def test_hooks_run_in_order_and_the_alias_is_last(project):
+    configure(project, maker(project.root, "one"), maker(project.root, "two"))
+    done = project.deploy()
+    assert (done.status, project.alias, made(project)) == (0, "2", {"one": "x", "two": "x"}), done
+    assert journal(project) == [
+        ("hook one", "intent"),
+        ("hook one", "done"),
+        ("hook two", "intent"),
+        ("hook two", "done"),
+        ("alias champion", "intent"),
+        ("alias champion", "done"),
+    ]
+    again = project.deploy()
+    assert (again.status, made(project)) == (0, {"one": "x", "two": "x"})
+    undone = project.deploy(action=Action.UNDO)
+    assert (undone.status, project.alias, made(project)) == (0, "1", {}), undone
+    assert [step for step, state in journal(project) if state == "undone"] == ["alias champion", "hook two", "hook one"]
+    assert project.deploy(action=Action.RESUME).status == 21
+
+
+def test_a_dry_run_says_each_plan_and_touches_nothing(project):
+    configure(project, maker(project.root, "one"), message(project.root, secrets=["NOT_SET_AT_ALL"]))
+    done = project.deploy(action=Action.PLAN)
+    assert done.status == 0, done
+    first, second, last = done.message.splitlines()
+    assert first.startswith("hook one: would run ")
+    assert second.startswith("hook tell: would run ")
+    assert last.startswith("would move the alias")
+    assert (made(project), project.alias, (project.root / "leanml.db").exists()) == ({}, "1", False)
+
+
+def test_a_hook_that_fails_takes_those_before_it_back(project):
+    configure(project, maker(project.root, "one"), maker(project.root, "two"), failing())
+    done = project.deploy()
+    assert (done.status, project.alias, made(project)) == (22, "1", {}), done
+    assert "no way" in done.message
+    assert project.deploy().status == 21
+
+
+def test_a_message_that_was_sent_before_a_failure_stays_and_is_named(project):
+    configure(project, message(project.root), failing())
+    done = project.deploy()
+    assert (done.status, project.alias, made(project)) == (22, "1", {"tell": "x"})
+    assert "tell stays as it is" in done.message
+
+
+def test_a_failed_hook_without_anything_before_it_changes_nothing(project):
+    configure(project, failing())
+    done = project.deploy()
+    assert (done.status, project.alias) == (22, "1")
+
+
+def test_a_failing_undo_needs_a_person_and_can_be_gone_on_with(project):
+    allowed = project.root / "allowed"
+    text = "import sys, pathlib; sys.exit(0 if pathlib.Path(sys.argv[1]).exists() else 'undo says no')"
+    stuck = maker(project.root, "stuck", settings={"undo": program(text, allowed)})
+    configure(project, maker(project.root, "one"), stuck, failing())
+    done = project.deploy()
+    assert (done.status, project.alias, made(project)) == (23, "1", {"one": "x", "stuck": "x"}), done
+    assert "undo says no" in done.message
+    allowed.touch()
+    (project.root / "stuck.made").unlink()
+    resumed = project.deploy(action=Action.RESUME)
+    assert (resumed.status, project.alias, made(project)) == (22, "1", {}), resumed
+    assert project.deploy(action=Action.UNDO).status == 0
+
+
+def test_retries_wait_and_are_counted(project, monkeypatch):
+    monkeypatch.setattr("pytest_leanml.deploy.steps._FIRST_PAUSE", 0.05)
+    path = project.root / "tries"
+    text = (
+        "import sys, pathlib; p = pathlib.Path(sys.argv[1]); p.open('a').write('x'); sys.exit(p.read_text() != 'xxx')"
+    )
+    entry = {"use": "command", "name": "flaky", "with": {"argv": program(text, path)}, "retries": 2}
+    configure(project, entry)
+    done = project.deploy()
+    assert (done.status, path.read_text()) == (0, "xxx"), done
+    assert [state for step, state in journal(project) if step == "hook flaky"] == ["intent", "failed"] * 2 + [
+        "intent",
+        "done",
+    ]
+
+
+def test_a_hook_that_is_late_is_ended_with_what_it_started(project):
+    text = (
+        "import subprocess, sys, time; "
+        "subprocess.Popen([sys.executable, '-c', 'import time, pathlib, sys; time.sleep(2); pathlib.Path(sys.argv[1]).touch()', "
+        "sys.argv[1]]); time.sleep(60)"
+    )
+    late = project.root / "late.made"
+    entry = {"use": "command", "with": {"argv": program(text, late)}, "timeout": "500ms"}
+    configure(project, maker(project.root, "one"), entry)
+    done = project.deploy()
+    assert (done.status, project.alias, made(project)) == (23, "1", {"one": "x"}), done
+    assert "may or may not have happened" in done.message
+    time.sleep(2)
+    assert not late.exists()
+
+
+def test_an_unknown_outcome_is_never_repeated_unasked(project):
+    configure(project, message(project.root))
+    assert project.deploy().status == 0
+    _forget(project, "hook tell", "done")
+    for action in (Action.RESUME, Action.APPLY):
+        done = project.deploy(action=action)
+        assert (done.status, made(project)) == (23, {"tell": "x"}), done
+    assert "--done tell" in done.message
+    assert _settle(project, Settled(repeat=("tell",))) == 0
+    assert made(project) == {"tell": "xx"}
+    _forget(project, "hook tell", "done")
+    assert _settle(project, Settled(done=("tell",))) == 0
+    assert (made(project), project.alias) == ({"tell": "xx"}, "2")
+    assert _settle(project, Settled(done=("tell",))) == 21
+
+
+def test_an_unknown_message_is_taken_back_as_far_as_can_be(project):
+    configure(project, maker(project.root, "one"), message(project.root))
+    assert project.deploy().status == 0
+    _forget(project, "hook tell", "done")
+    done = project.deploy(action=Action.UNDO)
+    assert (done.status, project.alias, made(project)) == (23, "1", {"tell": "x"}), done
+    assert "tell may or may not" in done.message
+
+
+def _settle(project, settled):
+    from pytest_leanml.deploy.runner import deploy
+
+    return deploy(project.decision("2"), project.config, None, Action.RESUME, settled).status
+
+
+def _forget(project, step, state):
+    """As if the run had been killed before this line and all that follow."""
+    import sqlite3
+    from contextlib import closing
+
+    with closing(sqlite3.connect(project.root / "leanml.db")) as database, database:
+        query = "SELECT min(id) FROM leanml_steps WHERE step = ? AND state = ?"
+        (first,) = database.execute(query, (step, state)).fetchone()
+        database.execute("DELETE FROM leanml_steps WHERE id >= ?", (first,))
+    project.set_alias("1")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_can_be_observed_is_applied_again_only_where_it_is_absent(project, there):
+    configure(project, maker(project.root, "one"))
+    project.deploy()
+    _forget(project, "hook one", "done")
+    if not there:
+        (project.root / "one.made").unlink()
+    done = project.deploy(action=Action.RESUME)
+    assert (done.status, project.alias, made(project)) == (0, "2", {"one": "x"}), done
+
+
+def test_a_hook_that_left_the_configuration_stops_everything(project):
+    configure(project, maker(project.root, "one"))
+    project.deploy()
+    configure(project)
+    done = project.deploy(action=Action.UNDO)
+    assert (done.status, project.alias, made(project)) == (21, "2", {"one": "x"})
+    assert "put it back" in done.message
+
+
+def test_a_champion_that_moved_runs_no_hook(project):
+    configure(project, maker(project.root, "one"))
+    project.set_alias("3")
+    assert (project.deploy().status, made(project)) == (20, {})
+
+
+def test_a_champion_that_moves_meanwhile_takes_the_hooks_back(project):
+    configure(project, maker(project.root, "one"), maker(project.root, "two", settings={"argv": _mover(project)}))
+    done = project.deploy()
+    assert (done.status, project.alias, made(project)) == (20, "3", {}), done
+    assert "two is taken back" in done.message
+
+
+def _mover(project):
+    text = (
+        "import sqlite3; db = sqlite3.connect('mlflow.db'); "
+        "db.execute(\"UPDATE registered_model_aliases SET version = 3 WHERE alias = 'champion'\"); db.commit()"
+    )
+    return program(text)
+
+
+def test_a_missing_program_and_a_missing_secret_change_nothing(project):
+    configure(project, maker(project.root, "one"), {"use": "command", "with": {"argv": ["no-such-program"]}})
+    done = project.deploy()
+    assert (done.status, made(project), "No such file" in done.message) == (22, {}, True)
+    configure(project, maker(project.root, "one", secrets=["NOT_SET_AT_ALL"]))
+    assert (project.deploy("3").status, made(project)) == (4, {})
+
+
+def test_undo_false_leaves_what_was_done(project):
+    configure(project, maker(project.root, "kept", undo=False), maker(project.root, "one"))
+    project.deploy()
+    done = project.deploy(action=Action.UNDO)
+    assert (done.status, project.alias, made(project)) == (0, "1", {"kept": "x"})
+
+
+def test_a_hook_of_another_environment_or_of_a_deny_does_not_run(project):
+    configure(
+        project,
+        maker(project.root, "there", environments=["staging"]),
+        maker(project.root, "denied", on="deny"),
+        maker(project.root, "ever", on="always"),
+    )
+    assert (project.deploy().status, made(project)) == (0, {"ever": "x"})
+
+
+def test_a_program_gets_the_variables_that_are_named_and_no_others(project, monkeypatch):
+    monkeypatch.setenv("WANTED", "yes")
+    monkeypatch.setenv("OTHER", "no")
+    monkeypatch.setenv("TOKEN_FILE", str(project.root / "token"))
+    (project.root / "token").write_text("hunter2hunter2\n")
+    text = "import os, json, pathlib; pathlib.Path('env.json').write_text(json.dumps(dict(os.environ)))"
+    configure(project, {"use": "command", "secrets": ["TOKEN"], "with": {"argv": program(text), "env": ["WANTED"]}})
+    done = project.deploy()
+    assert done.status == 0, done
+    found = json.loads((project.root / "env.json").read_text())
+    assert (found["WANTED"], found["TOKEN"], "OTHER" in found) == ("yes", "hunter2hunter2", False)
+    assert (found["LEANML_VERSION"], found["LEANML_BEFORE"]) == ("2", "1")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_stops_the_hook_and_says_how_to_go_on(project, number):
+    started = project.root / "started"
+    slow = program("import sys, time, pathlib; pathlib.Path(sys.argv[1]).touch(); time.sleep(60)", started)
+    configure(project, maker(project.root, "one"), maker(project.root, "slow", settings={"argv": slow}))
+    process = project.start(project.command("2"))
+    deadline = time.monotonic() + 30
+    while not started.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, number)
+    output = process.communicate(timeout=30)[0]
+    assert (process.returncode, project.alias, made(project)) == (23, "1", {"one": "x"}), output
+    assert "stopped as asked" in output
+    assert "--resume" in output
+    assert project.deploy(action=Action.UNDO).status == 0
+    assert made(project) == {}
