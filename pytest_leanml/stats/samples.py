@@ -21,6 +21,7 @@ BoolArray: TypeAlias = npt.NDArray[np.bool_]
 FEW_CLASSES = 16
 SHOWN = 5
 PIECE = 1 << 16
+_BYTES = np.arange(256, dtype=np.uint8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -210,7 +211,12 @@ def are_positive(labels: npt.NDArray[Any], classes: Sequence[Any], positive: Any
 
 
 def _compare(labels: npt.NDArray[Any], classes: Sequence[Any]) -> IntArray:
-    """Compare numbers with each class, in pieces that stay in the cache."""
+    """Compare numbers with each class, in pieces that stay in the cache; of labels of a byte, all that there can be."""
+    if labels.dtype.itemsize == 1 and len(labels) > len(_BYTES):
+        octets = np.ascontiguousarray(labels).view(np.uint8)
+        # A boolean's bytes are 0 and 1.
+        can_be = _BYTES[:2].astype(np.bool_) if labels.dtype.kind == "b" else _BYTES.view(labels.dtype)
+        return _compare(can_be, classes)[octets]
     codes = np.empty(len(labels), dtype=np.intp)
     for start in range(0, len(labels), PIECE):
         part, found = labels[start : start + PIECE], codes[start : start + PIECE]
@@ -234,12 +240,28 @@ def _natives(values: Iterable[Any]) -> tuple[Any, ...]:
 
 def _labels_of(*arrays: npt.NDArray[Any] | None) -> tuple[Any, ...]:
     try:
-        found = set[Any]().union(*(array.ravel().tolist() for array in arrays if array is not None))
+        found = set[Any]().union(*(_distinct(array.ravel()) for array in arrays if array is not None))
         return tuple(sorted(found))
     except TypeError as error:
         raise MeasurementError(
             "labels of several types, or missing ones", "labels of one type in y_true and y_pred"
         ) from error
+
+
+def _distinct(labels: npt.NDArray[Any]) -> list[Any]:
+    """Return what a set of the labels is made of: of few numbers each once, as it comes first; else all of them."""
+    if labels.dtype.kind not in "biuf" or not len(labels):
+        return list(labels.tolist())
+    found: list[Any] = []
+    left = np.ones(len(labels), dtype=np.bool_)
+    while left[place := int(left.argmax())]:
+        label = labels[place]
+        # NaN is no label, whoever is asked about it then; and many values are not searched for one by one.
+        if np.isnan(label) or len(found) == FEW_CLASSES:
+            return list(labels.tolist())
+        found.append(label.item())
+        left &= labels != label
+    return found
 
 
 def _binary_classes(classes: tuple[Any, ...], positive: Any) -> tuple[tuple[Any, ...], Any]:

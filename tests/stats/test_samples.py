@@ -6,9 +6,11 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pytest_leanml.errors import InconclusiveError, MeasurementError
-from pytest_leanml.stats.samples import FEW_CLASSES, Sample, as_floats, encode, make_sample
+from pytest_leanml.stats.samples import FEW_CLASSES, Sample, _distinct, as_floats, encode, make_sample
 from pytest_leanml.vocabulary import Task
 
 
@@ -144,3 +146,34 @@ def test_numpy_classes_become_plain_ones():
 
 def test_floats_of_other_widths_are_widened():
     assert as_floats(np.array([1, 2], dtype=np.uint8), "x").dtype == np.float64
+
+
+@given(
+    st.sampled_from(["i1", "u1", "?", "i8", "f4", "f8"]),
+    st.lists(st.sampled_from([0, 1, 2, 7, 100, 127]), max_size=40),
+    st.integers(0, 400),
+)
+def test_labels_are_found_and_encoded_as_one_by_one(kind, labels, more):
+    """Bytes are looked up where there are many of them, and a few numbers found without a set of all of them."""
+    array = np.array([*labels, *labels[:1] * more], dtype=kind)
+    assert list(map(repr, set(_distinct(array)))) == list(map(repr, set(array.tolist())))
+    classes = [*dict.fromkeys(array.tolist()), 99]
+    assert encode(array, classes, "y_true").tolist() == [classes.index(each) for each in array.tolist()]
+
+
+@pytest.mark.parametrize("kind", ["i1", "u1", "?"])
+def test_a_byte_that_is_no_class_is_refused_among_many(kind):
+    labels = np.array([1] * 300 + [0], dtype=kind)
+    with pytest.raises(MeasurementError, match=r"y_pred: 1 of 301 labels are unknown: (0|False)"):
+        encode(labels, [1, 5], "y_pred")
+    assert encode(labels[:-1], [5, 1], "y_pred").tolist() == [1] * 300
+
+
+def test_negative_bytes_are_labels_too():
+    labels = np.tile(np.array([-128, -1, 127], dtype="i1"), 200)
+    assert encode(labels[::2], [-1, 127, -128], "y").tolist() == [[2, 0, 1][at % 3] for at in range(0, 600, 2)]
+
+
+@pytest.mark.parametrize("many", [np.arange(40.0), np.array([1.0, np.nan, 1.0]), np.arange(FEW_CLASSES + 1)])
+def test_many_labels_and_missing_ones_are_all_handed_on(many):
+    assert list(map(repr, _distinct(many))) == list(map(repr, many.tolist()))
