@@ -6,7 +6,7 @@ A lazy table (``sources.lazy``) has names and a number of rows here; whatever el
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -78,6 +78,8 @@ def require_columns(frame: Any, wanted: Sequence[str], *, what: str) -> None:
     Raises:
         SourceError: naming each absent column and, for the first, its nearest neighbour.
     """
+    if isinstance(frame, pd.DataFrame) and None not in [_place(frame, name) for name in wanted]:
+        return
     names = column_names(frame)
     absent = [name for name in wanted if name not in names]
     if absent:
@@ -114,10 +116,8 @@ def native(frame: Any, name: str) -> Any:
     Raises:
         SourceError: no such column, or a lazy table.
     """
-    if isinstance(frame, pd.DataFrame):
-        names = column_names(frame)
-        if name in names:
-            return frame.iloc[:, names.index(name)]
+    if isinstance(frame, pd.DataFrame) and (place := _place(frame, name)) is not None:
+        return frame.iloc[:, place]
     refuse_lazy(frame, f"the values of `{name}`")
     require_columns(frame, [name], what="the frame")
     return frame.column(name) if is_arrow(frame) else frame[name]
@@ -138,6 +138,14 @@ def arrow_of(raw: pd.Series[Any]) -> pa.ChunkedArray | None:
 def _pandas(raw: Any) -> pd.Series[Any]:
     found: pd.Series[Any] = raw.to_pandas()
     return found
+
+
+def _place(frame: pd.DataFrame, name: str) -> int | None:
+    """Return where a column is, None where it is not: pandas looks it up, where all names are text and none comes twice."""
+    if frame.columns.is_unique and frame.columns.inferred_type == "string":
+        return cast("int", frame.columns.get_loc(name)) if name in frame.columns else None
+    names = column_names(frame)
+    return names.index(name) if name in names else None
 
 
 def column(frame: Any, name: str) -> np.ndarray[Any, Any]:

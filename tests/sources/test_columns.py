@@ -97,3 +97,12 @@ def test_columns_that_are_no_text():
 def test_nearest():
     assert nearest("orign", ["origin", "late"]) == " (did you mean `origin`?)"
     assert nearest("x", ["origin"]) == ""
+
+
+def test_names_that_are_no_text_or_come_twice_are_found_as_text():
+    """A frame whose names are all text and differ asks pandas; any other one is gone through."""
+    assert column(pd.DataFrame({1: [5], "a": [6]}), "1").tolist() == [5]
+    assert column(pd.DataFrame([[5, 6]], columns=["a", "a"]), "a").tolist() == [5]
+    for frame in (pd.DataFrame({"a": [1]}), pd.DataFrame({1: [1]}), pd.DataFrame([[5, 6]], columns=["b", "b"])):
+        with pytest.raises(SourceError, match="the frame has no column `c`"):
+            column(frame, "c")
