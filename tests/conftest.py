@@ -36,6 +36,8 @@ _PLACES = (
 
 # What asks the real opa asks for one of these, or for the engine of that name.
 REAL_OPA = {"opa_binary", "opa_at_length"}
+# The tests of a service stay in one worker, which starts it; these start none.
+UNSHARED = {"test_both_engines"}
 
 pytest_plugins = ["pytester"]
 
@@ -48,6 +50,14 @@ def pytest_collection_modifyitems(items):
         served = Path(__file__).with_name("services") in item.path.parents
         if served or engine in ("opa", "both") or REAL_OPA & set(getattr(item, "fixturenames", ())):
             item.add_marker("services")
+        if served and item.path.stem not in UNSHARED:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+def pytest_collection_finish():
+    """Look no more at thousands of items whenever garbage is collected."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -188,8 +198,12 @@ LEAN = [part for name in ("randomly", "hypothesispytest", "anyio", "typeguard") 
 
 
 @pytest.fixture
-def gate(pytester):
+def gate(request, pytester, monkeypatch):
     """Return a function that runs pytest --model-gate in the project: what it printed, and decision.json."""
+    # The tests of the gate's own modules trace it; those of a check have measured that check without it.
+    if Path(__file__).with_name("checks") in request.path.parents:
+        for name in set(os.environ) - set(_untraced()):
+            monkeypatch.delenv(name)
 
     def run(*args):
         result = pytester.runpytest_subprocess("--model-gate", *LEAN, *args)

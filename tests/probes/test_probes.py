@@ -45,6 +45,9 @@ TIME_LIMIT = 120.0
 STALE = {"schema": "leanml.decision/v1", "run_id": "01STALE", "verdict": "ALLOW", "mode": "enforce", "reasons": []}
 # Where pytest says that an error was raised, or passed through.
 OUR_LINE = re.compile(r"^\S*pytest_leanml/\S+\.py:\d+: ", re.MULTILINE)
+# A probe that says one of these runs with xdist's plugin; for the others its import is a seventh of a gate's time.
+WORKERS = re.compile(r'xdist|worker|"-n')
+NO_XDIST = " -p no:xdist -p no:xdist.looponfail"
 FRAME = re.compile(r'^(?:INTERNALERROR> )? +File "([^"]*)", line \d+')
 
 
@@ -71,6 +74,11 @@ class Probe:
     nightly: bool = False
 
     @property
+    def workers(self) -> bool:
+        said = [self.family, self.files, self.before, self.command, self.args, self.env]
+        return WORKERS.search(json.dumps(said)) is not None
+
+    @property
     def control(self) -> bool:
         return self.verdict == "ALLOW"
 
@@ -88,7 +96,8 @@ PROBES = _probes()
 def _build(probe: Probe, root: Path) -> None:
     base = BASES[probe.base]
     tables = {**base.get("tables", {}), **probe.tables}
-    for name, text in {**base["files"], **probe.files}.items():
+    for name, given in {**base["files"], **probe.files}.items():
+        text = given.replace(NO_XDIST, "") if given is not None and probe.workers else given
         if text is not None:
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
