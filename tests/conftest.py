@@ -36,22 +36,16 @@ _PLACES = (
 
 # What asks the real opa asks for one of these, or for the engine of that name.
 REAL_OPA = {"opa_binary", "opa_at_length"}
-# The tests of a service stay in one worker, which starts it; these start none.
-UNSHARED = {"test_both_engines"}
 
 pytest_plugins = ["pytester"]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
+def pytest_itemcollected(item):
     """Mark what needs a server, a Spark session or the real opa: it is all that tox's `services` runs."""
-    for item in items:
-        engine = item.callspec.params.get("engine") if hasattr(item, "callspec") else None
-        served = Path(__file__).with_name("services") in item.path.parents
-        if served or engine in ("opa", "both") or REAL_OPA & set(getattr(item, "fixturenames", ())):
-            item.add_marker("services")
-        if served and item.path.stem not in UNSHARED:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    engine = item.callspec.params.get("engine") if hasattr(item, "callspec") else None
+    served = Path(__file__).with_name("services") in item.path.parents
+    if served or engine in ("opa", "both") or REAL_OPA & set(getattr(item, "fixturenames", ())):
+        item.add_marker("services")
 
 
 def pytest_collection_finish():

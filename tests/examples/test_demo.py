@@ -15,8 +15,6 @@ import skops.io
 from scipy.stats import ks_2samp
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
-pytestmark = pytest.mark.xdist_group("demo")  # who would wait for the other worker's run has better things to do
-
 FLIGHTS = Path(__file__).parents[2] / "examples" / "flights"
 
 

@@ -13,8 +13,6 @@ from pytest_leanml.digest import digest_tree
 from pytest_leanml.errors import SourceError
 from pytest_leanml.sources.models import load_model
 
-pytestmark = pytest.mark.xdist_group("served by MLflow")  # a server takes its time to start
-
 SERVE = """
 import socket, sys, warnings
 warnings.simplefilter("ignore")
