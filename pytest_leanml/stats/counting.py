@@ -1,7 +1,8 @@
 """Two samples of numbers, counted in cells in linear time: what sorting says of them, though few rows are sorted.
 
 Each value has a cell that never falls as the value rises, so that a distribution function is exact where a cell ends, and
-only the cells in which the widest gap, a quantile or an edge may lie are opened: their rows are gathered and sorted.
+only the cells in which the widest gap, a quantile or an edge may lie are opened: their rows are gathered and sorted. A
+cell of one value needs no opening, however many rows it holds.
 Every answer is that of the sorted samples, to the last bit.
 """
 
@@ -33,8 +34,14 @@ BLOCK = 1 << 16
 # A larger share of rows to gather and sort is no gain.
 MOST_OPEN = 0.2
 EXACT = 2.0**53
+# Rows of a side that are asked where its middle is, and the share of them beyond it on either end.
+ASKED = 2048
+BEYOND = 0.0025
+# Where all values lie this many times as wide as their middle, cells are cut in the middle alone.
+FAR = 3
 _DECILES = np.arange(11) / 10
 _TAILS = np.array([TAIL, 1 - TAIL])
+_NONE = (None, False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +49,27 @@ class Grid:
     """Which cell a value is in, from 0.
 
     Attributes:
-        low: the least value.
+        low: where the first cell begins.
         scale: cells in one unit.
         cells: how many there are.
-        whole: each cell holds one whole number.
+        tails: the first and the last cell hold what is beyond them too.
     """
 
     low: float
     scale: float
     cells: int
-    whole: bool = False
+    tails: bool = False
 
     def of(self, values: FloatArray) -> Places:
-        """Return the cells of values between the least and the most; rounding keeps their order."""
+        """Return the cells of values of either sample; rounding keeps their order."""
         found, room = np.empty(len(values), dtype=np.uint16), np.empty(BLOCK)
         for start in range(0, len(values), BLOCK):
             part = values[start : start + BLOCK]
             spot = room[: len(part)]
             np.subtract(part, self.low, out=spot)
             np.multiply(spot, self.scale, out=spot)
+            if self.tails:
+                np.clip(spot, 0.0, float(self.cells - 1), out=spot)
             found[start : start + BLOCK] = spot
         return found
 
@@ -130,6 +139,7 @@ class Counts:
         old: the reference.
         new: the current rows.
         known: the widest gap of both distribution functions where the cells end.
+        value: shape (cells,), the only value in each cell; NaN where there are several, or nobody has looked.
         open: shape (cells,), which cells are open; all that may hold a wider gap are.
     """
 
@@ -137,13 +147,14 @@ class Counts:
     old: Sample
     new: Sample
     known: float
+    value: FloatArray
     open: BoolArray
 
     def opened(self, chosen: BoolArray) -> Counts:
-        """Open these cells as well."""
-        if self.grid.whole or not (chosen & ~self.open).any():
+        """Open these cells as well, but those of one value."""
+        if not (chosen & ~self.open & np.isnan(self.value)).any():
             return self
-        both = chosen | self.open
+        both = (chosen & np.isnan(self.value)) | self.open
         return replace(self, old=self.old.opened(both), new=self.new.opened(both), open=both)
 
     def rows_in(self, chosen: BoolArray) -> int:
@@ -193,24 +204,24 @@ class Counts:
 
     def _ranked(self, ranks: IntArray) -> FloatArray:
         places = np.searchsorted(self.old.ends, ranks, side="right")
-        if self.grid.whole:
-            return np.asarray(self.grid.low + places)
-        return np.asarray(self.old.inside[ranks - self.old.skipped[places]])
+        found = self.value[places]
+        several = np.isnan(found)
+        found[several] = self.old.inside[ranks[several] - self.old.skipped[places[several]]]
+        return found
 
     def up_to(self, edges: FloatArray) -> tuple[IntArray, IntArray]:
         """Return both samples' rows up to each edge; cells in which an edge lies are opened where they are not."""
         places = self.grid.near(edges)
-        if self.grid.whole:
-            beyond = edges < self.grid.low + places
-            old, new = (side.ends[places] - np.where(beyond, side.rows[places], 0) for side in (self.old, self.new))
-            return old, new
         chosen = np.zeros(self.grid.cells, dtype=np.bool_)
         chosen[places] = (self.old.rows[places] > 0) | (self.new.rows[places] > 0)
-        found = self.opened(chosen)
-        old, new = (
-            side.skipped[places] + np.searchsorted(side.inside, edges, side="right") for side in (found.old, found.new)
-        )
-        return old, new
+        found, value = self.opened(chosen), self.value[places]
+
+        def upto(side: Sample) -> IntArray:
+            several = side.skipped[places] + np.searchsorted(side.inside, edges, side="right")
+            one = side.ends[places] - np.where(edges < value, side.rows[places], 0)
+            return np.where(np.isnan(value), several, one)
+
+        return upto(found.old), upto(found.new)
 
 
 def counted(old: Unsorted, new: Unsorted, *, cells: int = CELLS, few: int = FEW_ROWS) -> Counts | None:
@@ -223,21 +234,36 @@ def counted(old: Unsorted, new: Unsorted, *, cells: int = CELLS, few: int = FEW_
         few: rows of both, below which they are not counted.
 
     Returns:
-        None where sorting is as quick: of few rows, or of many in few cells, and where the values are so near or so far
-        apart that floating point cannot tell their cells.
+        None where sorting is as quick: of few rows, or of many different ones in few cells, and where the values are so
+        near or so far apart that floating point cannot tell their cells.
     """
     values = old.side.present, new.side.present
     total = len(values[0]) + len(values[1])
-    grid = _grid(values, min(old.least, new.least), max(old.most, new.most), cells) if total >= few else None
+    grid, whole = _grid(values, min(old.least, new.least), max(old.most, new.most), cells) if total >= few else _NONE
     if grid is None:
         return None
-    old_cells, new_cells = (Sample.of(each, grid) for each in values)
-    known, contending = _gaps(old_cells, new_cells)
-    found = Counts(grid, old_cells, new_cells, known, np.zeros(grid.cells, dtype=np.bool_))
-    if grid.whole:
-        return found
+    with np.errstate(over="ignore"):
+        sides = Sample.of(values[0], grid), Sample.of(values[1], grid)
+    known, contending = _gaps(*sides)
+    value = np.full(grid.cells, np.nan)
+    if whole:
+        value[:] = grid.low + np.arange(grid.cells)
+    found = Counts(grid, *sides, known, value, np.zeros(grid.cells, dtype=np.bool_))
     chosen = contending | found.looked_at()
-    return found.opened(chosen) if found.rows_in(chosen) <= MOST_OPEN * total else None
+    if found.rows_in(chosen & np.isnan(value)) > MOST_OPEN * total:
+        found = replace(found, value=_only_values(*sides))
+    return found.opened(chosen) if found.rows_in(chosen & np.isnan(found.value)) <= MOST_OPEN * total else None
+
+
+def _only_values(old: Sample, new: Sample) -> FloatArray:
+    """Return the value of each cell that holds one alone on both sides, NaN for any other."""
+    found = np.full(len(old.rows), np.nan)
+    for side in (old, new):
+        found[side.places] = side.values
+    several = np.zeros(len(found), dtype=np.bool_)
+    for side in (old, new):
+        several[side.places[found[side.places] != side.values]] = True
+    return np.where(several, np.nan, found)
 
 
 def _gaps(old: Sample, new: Sample) -> tuple[float, BoolArray]:
@@ -248,13 +274,26 @@ def _gaps(old: Sample, new: Sample) -> tuple[float, BoolArray]:
     return known, np.asarray((one[1:] - other[:-1] > known) | (other[1:] - one[:-1] > known))
 
 
-def _grid(values: tuple[FloatArray, FloatArray], low: float, high: float, cells: int) -> Grid | None:
+def _grid(values: tuple[FloatArray, FloatArray], low: float, high: float, cells: int) -> tuple[Grid | None, bool]:
+    """Return the cells, and whether each holds one whole number."""
     with np.errstate(over="ignore"):
         width = float(np.float64(high) - low)
     if width < cells and max(-low, high) < EXACT and low.is_integer() and all(map(_all_whole, values)):
-        return Grid(low, 1.0, int(width) + 1, whole=True)
+        return Grid(low, 1.0, int(width) + 1), True
+    first, last = _middle(values)
+    with np.errstate(over="ignore"):
+        inner = float(last - first)
+    tails = 0 < inner < width / FAR
+    low, width = (float(first), inner) if tails else (low, width)
     scale = (cells - 1) / width if width else math.inf
-    return Grid(low, scale, cells) if 0 < scale < math.inf else None
+    return (Grid(low, scale, cells, tails), False) if 0 < scale < math.inf else _NONE
+
+
+def _middle(values: tuple[FloatArray, FloatArray]) -> tuple[np.float64, np.float64]:
+    """Return two values between which nearly all rows lie, from a few of them: they say how wide cells are, no more."""
+    ordered = np.sort(np.concatenate([side[:: 1 + len(side) // ASKED] for side in values]))
+    beyond = int(len(ordered) * BEYOND)
+    return ordered[beyond], ordered[-1 - beyond]
 
 
 def _all_whole(values: FloatArray) -> bool:
