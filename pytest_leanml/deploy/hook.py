@@ -49,6 +49,7 @@ class HookContext:
 
     Attributes:
         key: the release key, the same for every attempt to carry out one decision: use it as idempotency key.
+        step: the name that the journal knows this hook by; with the key it names one effect.
         run_id: id of the run that decided.
         model: registry name.
         version: the version that was judged.
@@ -88,6 +89,7 @@ class HookContext:
     remember: Callable[[Mapping[str, Any]], None]
     remembered: Mapping[str, Any] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    step: str = ""
 
 
 @runtime_checkable

@@ -284,6 +284,7 @@ class HookStep:
             remember=lambda facts: self._remember(facts) if open_ else None,
             remembered=self._remembered(),
             secrets={name: stage.secrets[name] for name in self._bound.entry.secrets},
+            step=self.name,
         )
 
     def _remember(self, facts: Mapping[str, Any]) -> None:
