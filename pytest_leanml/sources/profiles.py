@@ -71,9 +71,9 @@ def _of_codes(codes: np.ndarray[Any, Any], labels: list[Any]) -> Pairs:
 
 
 def _of_polars(raw: Any) -> Pairs:
-    found = raw.value_counts(name="rows of a label")
-    labels, rows = found.to_series(0), found.to_series(1)
-    return zip(labels.to_list(), rows.to_list(), strict=True)
+    # Labels in the order in which they appear: that of `value_counts` differs from run to run, and with it the last digit.
+    found = raw.alias("label").to_frame().group_by("label", maintain_order=True).len(name="rows")
+    return zip(found["label"].to_list(), found["rows"].to_list(), strict=True)
 
 
 def _of_arrow(raw: pa.ChunkedArray) -> Pairs:

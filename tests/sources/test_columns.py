@@ -21,6 +21,7 @@ from pytest_leanml.sources.columns import (
     select,
     to_pandas,
 )
+from pytest_leanml.sources.profiles import label_counts
 
 DATA = {"n": [1, 2, None], "f": [0.5, None, 1.5], "s": ["a", None, "b"], "b": [True, False, True], "i": [1, 2, 3]}
 PANDAS = pd.DataFrame({**DATA, "n": pd.array(DATA["n"], dtype="Int64")}, index=[7, 8, 9])
@@ -106,3 +107,9 @@ def test_names_that_are_no_text_or_come_twice_are_found_as_text():
     for frame in (pd.DataFrame({"a": [1]}), pd.DataFrame({1: [1]}), pd.DataFrame([[5, 6]], columns=["b", "b"])):
         with pytest.raises(SourceError, match="the frame has no column `c`"):
             column(frame, "c")
+
+
+def test_labels_of_polars_are_counted_in_the_order_in_which_they_appear():
+    texts = [f"level {place * 37 % 200}" for place in range(1_000)]
+    for series in (pl.Series("x", texts), pl.Series("x", texts, dtype=pl.Categorical)):
+        assert list(label_counts(series, "x").present) == list(dict.fromkeys(texts))
