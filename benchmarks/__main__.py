@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import bench_decision, bench_gate, bench_peers, bench_startup
+from benchmarks import bench_decision, bench_gate, bench_hooks, bench_peers, bench_startup
 from benchmarks.table import write
 
 
 def main() -> int:
     """Run them one after the other."""
     results = []
-    for module in (bench_startup, bench_decision, bench_gate, bench_peers):
+    for module in (bench_startup, bench_decision, bench_hooks, bench_gate, bench_peers):
         for row in module.run():
             print(row, flush=True)
             results.append(row)

@@ -17,7 +17,7 @@ from pytest_leanml.judge import ChildEnd
 from pytest_leanml.nesting import RUN_FOLDER, RUN_ID, SUPERVISOR
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import FrameType
 
@@ -51,7 +51,9 @@ class _Signals:
             self.interrupted_at = time.monotonic()
 
 
-def run_child(args: Sequence[str], *, run_id: str, folder: Path, timeout: float) -> ChildEnd:
+def run_child(
+    args: Sequence[str], *, run_id: str, folder: Path, timeout: float, withheld: Collection[str] = ()
+) -> ChildEnd:
     """Run pytest once more as the recording child.
 
     Args:
@@ -59,19 +61,20 @@ def run_child(args: Sequence[str], *, run_id: str, folder: Path, timeout: float)
         run_id: id of the run.
         folder: the run's private folder.
         timeout: seconds until it is ended.
+        withheld: variables that it does not get.
 
     Returns:
         Its exit status, or the signal that ended it or this run.
     """
-    environment = _environment(run_id, folder)
+    environment = _environment(run_id, folder, withheld)
     command = [sys.executable, *_interpreter_flags(), "-c", _BOOTSTRAP, *args]
     with _catching() as signals, _commands_stopped():
         process = subprocess.Popen(command, env=environment)  # noqa: S603 - our own interpreter and the user's arguments
         return _wait(process, signals, folder, time.monotonic() + timeout)
 
 
-def _environment(run_id: str, folder: Path) -> Mapping[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in {*_WITHHELD, *_OUTER}}
+def _environment(run_id: str, folder: Path, withheld: Collection[str]) -> Mapping[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in {*_WITHHELD, *_OUTER, *withheld}}
     return kept | {
         RUN_ID: run_id,
         RUN_FOLDER: str(folder),

@@ -116,6 +116,7 @@ def _supervised(config: pytest.Config, namespace: argparse.Namespace, stack: Exi
             run_id=run_id,
             folder=folder,
             timeout=conclusion.snapshot.timeout,
+            withheld=_secrets(conclusion.snapshot),
         )
     if namespace.collectonly and child.status == 0:
         return conclusion.show_manifest()
@@ -222,6 +223,12 @@ def _child_arguments(config: pytest.Config, namespace: argparse.Namespace, snaps
     if wanted and getattr(namespace, "xmlpath", "") is None:  # -p no:junitxml takes it away
         args.insert(0, f"--junitxml={snapshot.options.output / 'junit.xml'}")
     return args
+
+
+def _secrets(snapshot: Snapshot) -> set[str]:
+    """Return the variables that the deployer alone may see: test code has no use for a hook's secrets."""
+    hooks = snapshot.config.deploy if snapshot.config is not None else ()
+    return {variable for hook in hooks for name in hook.secrets for variable in (name, f"{name}_FILE")}
 
 
 def _write_context(folder: Path, snapshot: Snapshot) -> None:

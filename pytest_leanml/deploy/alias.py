@@ -71,8 +71,8 @@ class AliasStep:
         demand_artifact(self._proven, self._registry)
 
     def in_place(self) -> bool:
-        """Whether the journal has it as moved, and it is."""
-        return self.last() is State.DONE and self._named() == self._proven.version
+        """Whether it was begun, and the alias names the version: what is left is a line in the journal."""
+        return self.last() in BEGUN and self._named() == self._proven.version
 
     def apply(self, *, begun: bool) -> str:
         """Move the alias, once.

@@ -7,7 +7,7 @@ import inspect
 import re
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -104,8 +104,10 @@ def _bound(config: Config, index: int, entry: DeployHook) -> Bound:
                 config, index, f"{entry.use} has no {missing[0]}", "a class with plan, apply, observe and undo"
             )
         return Bound(entry, hook)
-    if not callable(found):
-        raise _fault(config, index, f"{entry.use} is a {type(found).__name__}", "a class or a function")
+    wanted = 1 if settings is None else 2
+    if not inspect.isfunction(found) or len(inspect.signature(found).parameters) != wanted:
+        given = f"{entry.use} is no class, and no function of a context, or of a context and a pydantic model"
+        raise _fault(config, index, given, "one of these")
     return Bound(entry, FunctionHook(found, settings))
 
 
@@ -135,12 +137,17 @@ def _loaded(config: Config, index: int, use: str) -> Any:
 
 def _model_of(found: Any) -> type[BaseModel] | None:
     """Return the settings' model: ``Config`` inside a class, the second argument's type of a function."""
-    if inspect.isclass(found):
-        model = getattr(found, "Config", None)
-    else:
-        names = list(inspect.signature(found).parameters) if callable(found) else []
-        model = get_type_hints(found).get(names[1]) if len(names) > 1 else None
+    model = getattr(found, "Config", None) if inspect.isclass(found) else _second(found)
     return model if inspect.isclass(model) and issubclass(model, BaseModel) else None
+
+
+def _second(found: Any) -> Any:
+    if not inspect.isfunction(found):
+        return None
+    arguments = list(inspect.signature(found).parameters.values())
+    annotated = arguments[1].annotation if len(arguments) > 1 else None
+    # The first one's type may be imported for type checkers alone, so that only this one is looked up.
+    return found.__globals__.get(annotated) if isinstance(annotated, str) else annotated
 
 
 def _settings(config: Config, index: int, entry: DeployHook, model: type[BaseModel]) -> BaseModel:

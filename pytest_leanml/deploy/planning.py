@@ -29,6 +29,7 @@ def plans(hooks: Sequence[Bound], proven: Proven, release: Release, registry_uri
             deadline = time.monotonic() + bound.entry.timeout
             context = HookContext(
                 key=release.key,
+                step=bound.name,
                 run_id=proven.run_id,
                 model=proven.model,
                 version=proven.version,

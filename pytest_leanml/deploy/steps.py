@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -125,20 +126,22 @@ class HookStep:
             self._write(State.UNDONE, "it was not in place")
             return f"{self.name} was not in place"
         if not self._bound.undoable:
-            return self._kept(unknown=cut and seen is Observed.UNKNOWN)
+            return self._kept(unknown=cut and seen is Observed.UNKNOWN, failed=last is State.FAILED)
         self._phase = State.UNDOING
         self._write(State.UNDOING)
         self._taken_back()
-        self._write(State.UNDONE)
+        self._end(State.UNDONE, "", None)
         return f"{self.name} is taken back"
 
-    def _kept(self, *, unknown: bool) -> str:
+    def _kept(self, *, unknown: bool, failed: bool) -> str:
         if unknown:
             self.lost = True
             told = f"{self.name} may or may not have happened, and nothing takes it back"
             self._write(State.UNKNOWN, told)
             raise UnknownOutcomeError(told, todo=f"find out, then {_TELL.format(self.name)}")
         self._write(State.UNDONE, "nothing takes it back")
+        if failed:
+            return f"{self.name} failed, and would have no way back from what it did half"
         return f"{self.name} stays as it is: nothing takes it back"
 
     def _attempts(self) -> None:
@@ -166,7 +169,7 @@ class HookStep:
         self._write(State.INTENT, which)
         self._say(which)
         try:
-            applied = self._call(self._bound.hook.apply)
+            applied = self.call(self._bound.hook.apply)
             remember = _as_json(_demand_applied(applied).detail)
         except UnknownOutcomeError as error:
             return self._look(error.given)
@@ -199,7 +202,7 @@ class HookStep:
     def _observed(self) -> Observed:
         try:
             # Looking is what tells how to go on after Ctrl-C, so that it is not cut short by it.
-            return Observed(self._call(self._bound.hook.observe, Interrupt()))
+            return Observed(self.call(self._bound.hook.observe, Interrupt()))
         except Exception as error:  # noqa: BLE001 - a hook may raise anything
             self._say(f"observing it failed: {type(error).__name__}: {error}")
             return Observed.UNKNOWN
@@ -232,7 +235,7 @@ class HookStep:
             try:
                 self._stage.held()
                 self._say("taking it back")
-                self._call(lambda context: self._bound.hook.undo(context, context.remembered))
+                self.call(lambda context: self._bound.hook.undo(context, context.remembered))
             except Exception as error:  # noqa: BLE001 - a hook may raise anything
                 if not left or isinstance(error, HungError):
                     self._not_undone(error)
@@ -244,10 +247,21 @@ class HookStep:
     def _not_undone(self, error: Exception) -> NoReturn:
         why = error.given if isinstance(error, LeanmlError) else f"{type(error).__name__}: {error}"
         told = self._stage.redact(f"taking back the hook {self.name} failed: {why}")
-        self._write(State.UNKNOWN, told)
+        with suppress(StoreError):  # its last line says that it was being taken back
+            self._write(State.UNKNOWN, told)
         raise UnknownOutcomeError(told, todo="look at it, then `leanml deploy --undo` with this decision") from None
 
-    def _call(self, work: Callable[[HookContext], T], interrupt: Interrupt | None = None) -> T:
+    def call(self, work: Callable[[HookContext], T], interrupt: Interrupt | None = None) -> T:
+        """Call the hook with its context, within its time.
+
+        Args:
+            work: what to do with the context.
+            interrupt: instead of the deploy's own Ctrl-C.
+
+        Raises:
+            HungError: it did not end in time; from then on nothing of it is called any more.
+            Exception: what it raised.
+        """
         if self._hung:
             raise HungError
         heard = interrupt or self._stage.interrupt

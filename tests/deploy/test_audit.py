@@ -9,6 +9,7 @@ from contextlib import closing
 
 import pytest
 
+from pytest_leanml.cli import main
 from pytest_leanml.deploy.audit import chained, who
 from pytest_leanml.deploy.commands import verify_audit
 from pytest_leanml.deploy.journal import Journal, Release, State
@@ -150,3 +151,25 @@ def test_lines_from_before_the_log_are_let_be(store):
     journal.close()
     assert problems == []
     assert {each.number for each in heads} == {1}
+
+
+def test_the_command_tells_and_its_status_is_for_scripts(store, tmp_path, capsys):
+    config = tmp_path / "leanml.yaml"
+    config.write_text(f"version: 1\nmodel: flights\nstore: {{journal: 'sqlite:///{store}'}}\n")
+    assert main(["verify", "--audit", "--config", str(config)]) == 0
+    assert "flights: 9 events, head flights=9:" in capsys.readouterr().out
+    _change(store, "DELETE FROM leanml_audit WHERE number = 4")
+    assert main(["verify", "--audit", "--config", str(config)]) == 20
+    assert "flights: event 4 is missing" in capsys.readouterr().out
+    assert main(["verify"]) == 4
+    assert "DIR, or --audit" in capsys.readouterr().err
+
+
+def test_ci_says_better_who_it_was(monkeypatch):
+    monkeypatch.setenv("GITHUB_ACTOR", "ada")
+    monkeypatch.setenv("CI_JOB_URL", "https://ci/7")
+    monkeypatch.delenv("GITHUB_RUN_ID", raising=False)
+    told = who()
+    assert (told["actor"], told["job"]) == ("ada", "https://ci/7")
+    monkeypatch.setattr("getpass.getuser", lambda: {}["no such user"])
+    assert who()["user"].isdigit()

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from pytest_leanml.deploy.commands import approve, history, rollback
+from pytest_leanml.deploy.commands import approve, history, rollback, verify_audit
 from pytest_leanml.deploy.journal import Journal
 from pytest_leanml.deploy.lock import model_lock
 from pytest_leanml.errors import GateUsageError, RegistryError, StoreError
@@ -56,6 +56,8 @@ def test_a_rollback_goes_back_under_the_lock_and_is_written_down(project):
     assert project.alias == "1"
     assert "names version 1; it was 2" in text
     assert [row[1:] for row in _states(project)[2:]] == [("alias champion", "intent"), ("alias champion", "done")]
+    told, status = verify_audit([], project.config, None)
+    assert (status, told.startswith("flights: 4 events")) == (0, True)
 
 
 def test_a_killed_deploy_is_not_resumed_over_a_later_rollback(project):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -98,11 +99,11 @@ def test_accuracy(evidence):
 """
 
 
-def _made(project, hooks, value, more=""):
+def _made(project, hooks, value, more="", env=None):
     """Run the gate with hooks that leave a file each; the files that are there."""
     project.config.write_text(project.config.read_text() + f"deploy: {json.dumps(hooks)}\n")
     (project.root / "test_checks.py").write_text(HOOKED.format(value=value, more=more))
-    status, output = project.gate("--gate-candidate=models:/flights/2", "test_checks.py")
+    status, output = project.gate("--gate-candidate=models:/flights/2", "test_checks.py", env=env)
     return status, output, {path.stem for path in project.root.glob("*.made")}
 
 
@@ -167,3 +168,18 @@ def test_a_wrong_hook_is_known_before_a_check_runs(project, hook, said):
     status, output, _ = _made(project, [hook], 0.91)
     assert (status, said in output, "leanml.yaml:" in output) == (4, True, True), output
     assert "test_accuracy" not in output
+
+
+def test_a_hooks_secret_is_the_deployers_alone(project):
+    """A test that sees it could send it away; the hook gets it all the same."""
+    more = (
+        "\ndef test_it_is_gone():\n    import os\n    assert 'TOKEN' not in os.environ\n    assert 'FREE' in os.environ"
+    )
+    seen = "import os, pathlib; pathlib.Path('seen.made').write_text(str(len(os.environ['TOKEN'])))"
+    hook = {"use": "command", "secrets": ["TOKEN"], "with": {"argv": [sys.executable, "-c", seen]}}
+    env = {"TOKEN": "a secret of 23 letters.", "FREE": "yes"}
+    status, output, made = _made(project, [hook], 0.91, more, env=env)
+    assert (status, made, project.alias) == (0, {"seen"}, "2"), output
+    assert (project.root / "seen.made").read_text() == "23"
+    assert env["TOKEN"] not in output
+    assert "] command: done" in output

@@ -298,3 +298,129 @@ def test_ctrl_c_stops_the_hook_and_says_how_to_go_on(project, number):
     assert "--resume" in output
     assert project.deploy(action=Action.UNDO).status == 0
     assert made(project) == {}
+
+
+def test_a_journal_that_dies_while_a_hook_runs_needs_a_person(project):
+    text = "import pathlib; pathlib.Path('leanml.db').write_bytes(b'no database any more' * 1000)"
+    configure(project, {"use": "command", "name": "spoil", "with": {"argv": program(text)}})
+    done = project.deploy()
+    assert (done.status, project.alias) == (23, "1")
+    assert "could not be written down" in done.message
+
+
+HOOKS = """
+from pydantic import BaseModel
+from pytest_leanml.deploy.hook import Applied, Observed
+
+
+class Settings(BaseModel):
+    path: str
+
+
+def note(context: "HookContext", settings: "Settings"):
+    (context.root / settings.path).write_text(context.version)
+
+
+def bare(context):
+    (context.root / "bare.made").write_text(context.key)
+    return Applied(observable=False, told="noted")
+
+
+def odd(context: "HookContext"):
+    return 3
+
+
+def untold(context, settings): ...
+
+
+def leave(context):
+    raise SystemExit(0)
+
+
+class Half:
+    def plan(self, context): ...
+
+
+class Hangs:
+    undoable = False
+
+    def plan(self, context):
+        raise ValueError("no plan")
+
+    def apply(self, context):
+        import time
+        time.sleep(60)
+
+    def observe(self, context):
+        return Observed.IN_PLACE
+
+    def undo(self, context, detail): ...
+
+
+number = 3
+"""
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "leanml_test_hooks_of_mine.py").write_text(HOOKS)
+    monkeypatch.syspath_prepend(str(tmp_path / "modules"))
+    yield "leanml_test_hooks_of_mine"
+    sys.modules.pop("leanml_test_hooks_of_mine", None)
+
+
+def test_a_function_is_a_hook_that_runs_at_most_once(project, module):
+    note = {"use": f"{module}:note", "with": {"path": "note.made"}}
+    configure(project, note, {"use": f"{module}:bare"})
+    planned = project.deploy(action=Action.PLAN)
+    assert f"hook note: would call {module}:note" in planned.message
+    assert (project.deploy().status, made(project)["note"], len(made(project)["bare"])) == (0, "2", 64)
+    _forget(project, "hook bare", "done")
+    assert project.deploy(action=Action.RESUME).status == 23
+    assert project.deploy(action=Action.UNDO).status == 23
+
+
+@pytest.mark.parametrize(("name", "told"), [("odd", "returned int"), ("leave", "SystemExit: 0")])
+def test_a_function_that_goes_its_own_ways_is_unknown(project, module, name, told):
+    configure(project, {"use": f"{module}:{name}"})
+    done = project.deploy()
+    assert (done.status, project.alias, told in done.message) == (23, "1", True), done
+
+
+def test_a_hook_that_hangs_is_left_behind_and_not_believed(project, module, monkeypatch):
+    monkeypatch.setattr("pytest_leanml.deploy.interrupt.GRACE", 0.2)
+    configure(project, {"use": f"{module}:Hangs", "timeout": "200ms"})
+    assert "no plan" in project.deploy(action=Action.PLAN).message
+    done = project.deploy()
+    assert (done.status, project.alias, "did not end within 0.2 s" in done.message) == (23, "1", True), done
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ({"use": "{0}:Half"}, "has no apply"),
+        ({"use": "{0}:number"}, "is no class, and no function"),
+        ({"use": "{0}:untold"}, "is no class, and no function"),
+        ({"use": "{0}:missing"}, "cannot be imported"),
+        ({"use": "{0}:bare", "with": {"x": 1}}, "none: it takes none"),
+        ({"use": "{0}:note", "with": {"path": 3}}, "Input should be a valid string"),
+        ({"use": "{0}:note"}, "the setting 'path' is missing"),
+        ({"use": "comand"}, "did you mean `command`?"),
+        ({"use": "command", "with": {"argv": ["x"], "cwd": "s3://x"}}, "is a URL"),
+        ({"use": "command", "with": {"argv": ["x"], "envs": []}}, "did you mean `env`?"),
+    ],
+)
+def test_what_is_wrong_with_a_hook_is_told_with_its_place(project, module, entry, told):
+    configure(project, {**entry, "use": entry["use"].format(module)})
+    done = project.deploy()
+    assert (done.status, told in done.message) == (4, True), done
+    assert "leanml.yaml:9:" in done.message
+
+
+def test_two_hooks_of_one_name_and_an_unknown_environment_are_refused(project):
+    configure(project, failing(), failing())
+    assert "two hooks are called 'boom'" in project.deploy().message
+    configure(project, failing(environments=["stageing"]))
+    done = project.deploy()
+    assert (done.status, "did you mean `staging`?" in done.message) == (4, True), done

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import signal
 import sqlite3
 import sys
@@ -360,8 +361,8 @@ def _target(link):
         return None
 
 
-def test_of_two_deploys_at_once_exactly_one_wins(project):
-    """Both wait for the lock of the model that this test holds, so that they come to it together."""
+def _race(project):
+    """Both wait for the lock of the model that this holds, so that they come to it together; winner, loser, output."""
     journal = Journal(f"sqlite:///{project.root / 'leanml.db'}")
     with model_lock(journal.engine, "flights", 1):
         runs = [project.start(project.command(version)) for version in ("2", "3")]
@@ -374,5 +375,20 @@ def test_of_two_deploys_at_once_exactly_one_wins(project):
     (loser,) = set(statuses) - {winner}
     assert project.alias == winner
     assert "another one won" in output[loser]
+    return winner, loser
+
+
+def test_of_two_deploys_at_once_exactly_one_wins(project):
+    winner, loser = _race(project)
     assert project.states(winner) == ["intent", "done"]
+    assert project.states(loser) == []
+
+
+def test_of_two_deploys_with_hooks_at_once_one_runs_them(project):
+    entry = {"use": "command", "with": {"argv": ["sh", "-c", "echo $LEANML_VERSION >> sent"]}}
+    project.config.write_text(f"{project.config.read_text()}deploy: {json.dumps([entry])}\n")
+    for version in ("2", "3"):
+        project.change(version, lambda decision, _: decision.update(config_digest=_digest(project.config)))
+    winner, loser = _race(project)
+    assert (project.root / "sent").read_text() == f"{winner}\n"
     assert project.states(loser) == []

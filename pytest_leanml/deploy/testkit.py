@@ -1,0 +1,275 @@
+"""For whoever writes a hook: does it keep what the runner promises in its name?
+
+``HookTestKit(...).check()`` applies it twice, undoes it with and without an ``apply`` before, and kills it with SIGKILL at
+every point at which the journal is written or the hook says something, resuming and undoing it afterwards.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import event
+
+from pytest_leanml.config import load_config
+from pytest_leanml.deploy.catalogue import find_hooks
+from pytest_leanml.deploy.hook import Observed
+from pytest_leanml.deploy.interrupt import Interrupt
+from pytest_leanml.deploy.journal import Journal, Release
+from pytest_leanml.deploy.progress import Progress
+from pytest_leanml.deploy.proof import Proven
+from pytest_leanml.deploy.secret import Redactor, read_secrets
+from pytest_leanml.deploy.steps import HookStep, Stage
+from pytest_leanml.errors import ExitStatus, LeanmlError
+from pytest_leanml.strict import dump_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+_RELEASE = "testkit"
+
+
+@dataclass(frozen=True, slots=True)
+class HookTestKit:
+    """The checks of one hook against a real world.
+
+    Attributes:
+        use: as in leanml.yaml: a registered name, or ``package.module:name`` of a module that can be imported.
+        root: a folder of the test's own; the hook sees it as the folder of leanml.yaml.
+        world: looks at what the hook changes, and returns it; equal worlds compare equal.
+        reset: puts the world back as it was at first.
+        settings: what stands under ``with:``.
+        secrets: names, as in leanml.yaml.
+        most: kill points of one run that are believed; more are an error, since a hook that waits has no end of them.
+    """
+
+    use: str
+    root: Path
+    world: Callable[[], object]
+    reset: Callable[[], object]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+    most: int = 200
+
+    def check(self) -> int:
+        """Run every check.
+
+        Returns:
+            How many times the hook was killed.
+
+        Raises:
+            AssertionError: what it does not keep.
+        """
+        with tempfile.TemporaryDirectory(prefix="leanml-kit-") as folder, self._server(Path(folder)) as ask:
+            once = self._applied_once(ask)
+            self._undone(ask, once)
+            return self._killed(ask, once)
+
+    def _applied_once(self, ask: _Ask) -> _Once:
+        """Apply, and where it can be observed apply once more: the second time changes nothing."""
+        self.reset()
+        before = self.world()
+        first = ask("apply", fresh=True)
+        _demand(first["status"] == 0, f"apply ended with {first['status']}: {first['message']}")
+        after = self.world()
+        seen = ask("observe")["message"]
+        _demand(seen != Observed.ABSENT, "observe answers `absent` right after apply")
+        once = _Once(before, after, int(first["points"]), seen == Observed.IN_PLACE, bool(first["undoable"]))
+        if once.observable:
+            again = ask("again")
+            _demand(again["status"] == 0, f"apply under the same key failed the second time: {again['message']}")
+            _demand(self.world() == after, f"applied twice, the world is {self.world()!r}; applied once, {after!r}")
+        return once
+
+    def _undone(self, ask: _Ask, once: _Once) -> None:
+        """Undo after apply leads back; undo without apply changes nothing."""
+        if once.undoable:
+            undone = ask("undo")
+            _demand(undone["status"] == 0, f"undo after apply ended with {undone['status']}: {undone['message']}")
+            _demand(self.world() == once.before, f"undone, the world is {self.world()!r}, not {once.before!r}")
+            _demand(not once.observable or ask("observe")["message"] == Observed.ABSENT, "undone, it is still observed")
+        self.reset()
+        bare = ask("bare undo", fresh=True)
+        _demand(bare["status"] == 0, f"undo without apply ended with {bare['status']}: {bare['message']}")
+        _demand(self.world() == once.before, f"undo without apply made the world {self.world()!r}")
+
+    def _killed(self, ask: _Ask, once: _Once) -> int:
+        _demand(once.points <= self.most, f"one run has {once.points} kill points, more than most={self.most}")
+        for point in range(1, once.points + 1):
+            for then in ("apply", "undo"):
+                self.reset()
+                killed = ask("apply", fresh=True, point=point)
+                _demand(killed["status"] == -signal.SIGKILL, f"the hook was not killed at point {point}: {killed}")
+                half = self.world()
+                ended = ask(then)
+                self._judge(once, half, then, ended, f"killed at point {point} of {once.points}, then {then}")
+        self.reset()
+        return 2 * once.points
+
+    def _judge(self, once: _Once, half: object, then: str, ended: Mapping[str, Any], where: str) -> None:
+        told, now = f"{where}: status {ended['status']}: {ended['message']}", self.world()
+        wanted = once.after if then == "apply" else once.before
+        if ended["status"] == 0:
+            kept = then == "undo" and not once.undoable
+            _demand(now == (half if kept else wanted), f"{told}; the world is {now!r}, not {wanted!r}")
+        else:
+            unknown = ended["status"] == ExitStatus.UNKNOWN and not once.observable
+            _demand(unknown, f"{told}; a hook that can be observed knows what to do")
+            _demand(now == half and half in (once.before, once.after), f"{told}; the world is {now!r}")
+
+    @contextmanager
+    def _server(self, folder: Path) -> Iterator[_Ask]:
+        """Start a process that forks one child for each request: what is killed has loaded everything already."""
+        entry = {"use": self.use, "name": "hook", "with": dict(self.settings), "secrets": list(self.secrets)}
+        (folder / "leanml.yaml").write_text(f"version: 1\ndeploy: {dump_json([entry])}", encoding="utf-8")
+        command = [sys.executable, "-m", "pytest_leanml.deploy.testkit", str(folder), str(self.root)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own interpreter
+            ask = _Ask(process)
+            try:
+                yield ask
+            finally:
+                ask.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Once:
+    """What one undisturbed run showed."""
+
+    before: object
+    after: object
+    points: int
+    observable: bool
+    undoable: bool
+
+
+class _Ask:
+    """Asks the kit's process for one act after the other."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def __call__(self, act: str, *, fresh: bool = False, point: int = 0) -> dict[str, Any]:
+        """Let a child act; ``fresh`` with a new journal, ``point`` with a kill."""
+        if self._process.stdin is None or self._process.stdout is None:
+            raise AssertionError("the kit's process has no pipes")
+        self._process.stdin.write(json.dumps({"act": act, "fresh": fresh, "point": point}) + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        _demand(bool(answer), "the kit's process ended; what it says stands above")
+        return dict(json.loads(answer))
+
+    def close(self) -> None:
+        """Let it end."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process.wait(30)
+
+
+def _demand(holds: bool, told: str) -> None:  # noqa: FBT001 - an assertion
+    if not holds:
+        raise AssertionError(told)
+
+
+def main(folder: Path, root: Path) -> None:
+    """Serve requests, one line of JSON each; each is carried out by a child of its own."""
+    bound = find_hooks(load_config(folder / "leanml.yaml"))[0]
+    for number, line in enumerate(sys.stdin):
+        asked, answer = json.loads(line), folder / f"answer{number}"
+        if asked["fresh"]:
+            (folder / "journal.db").unlink(missing_ok=True)
+        child = os.fork()
+        if child == 0:
+            answer.write_text(json.dumps(_act(bound, folder, root, asked)), encoding="utf-8")
+            os._exit(0)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        said = (
+            json.loads(answer.read_text(encoding="utf-8")) if status == 0 else {"status": status, "message": "killed"}
+        )
+        sys.stdout.write(json.dumps(said) + "\n")
+        sys.stdout.flush()
+
+
+class _Points:
+    """Counts where a kill may come, and kills at one of them."""
+
+    def __init__(self, at: int) -> None:
+        self._at = at
+        self.passed = 0
+
+    def __call__(self, *_: object) -> None:
+        """Come to a point."""
+        self.passed += 1
+        if self.passed == self._at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class _Spoken(Progress):
+    """A hook that says something is a hook that has come to a new place."""
+
+    def __init__(self, points: _Points) -> None:
+        super().__init__(None)
+        self._points = points
+
+    def __call__(self, _step: str, _text: str) -> None:
+        self._points()
+
+
+def _act(bound: Any, folder: Path, root: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
+    points = _Points(asked["point"])
+    journal = Journal(f"sqlite:///{folder / 'journal.db'}")
+    event.listen(journal.engine, "commit", points)
+    step = HookStep(bound, _stage(bound, journal, points, root))
+    said = {"status": 0, "message": "", "undoable": bound.undoable}
+    try:
+        said["message"] = _done(bound, step, asked["act"]) or ""
+    except LeanmlError as error:
+        said |= {"status": int(error.status), "message": str(error)}
+    except Exception as error:  # noqa: BLE001 - a hook may raise anything
+        said |= {"status": 1, "message": f"{type(error).__name__}: {error}"}
+    finally:
+        journal.close()
+    return {**said, "points": points.passed}
+
+
+def _done(bound: Any, step: HookStep, act: str) -> str | None:
+    if act == "observe":
+        return str(step.call(bound.hook.observe))
+    if act == "again":
+        return str(step.call(bound.hook.apply).told)
+    if act == "bare undo":
+        step.call(lambda context: bound.hook.undo(context, {}))
+        return None
+    if act == "undo":
+        return step.undo()
+    step.apply()
+    return None
+
+
+def _stage(bound: Any, journal: Journal, points: _Points, root: Path) -> Stage:
+    decision = {"run_id": "01TESTKIT", "verdict": "ALLOW", "environment": "production"}
+    proven = Proven(decision, {}, "model", "2", f"sha256:{'0' * 64}", "champion", "1", "production")
+    secrets = read_secrets(bound.entry.secrets)
+    return Stage(
+        journal,
+        Release(_RELEASE, "01TESTKIT", "model"),
+        proven,
+        lambda: None,
+        Interrupt(),
+        secrets,
+        Redactor(secrets.values()),
+        _Spoken(points),
+        f"sqlite:///{root / 'mlflow.db'}",
+        root,
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,95 @@
+"""HookTestKit on ``command`` with a program that makes real files; and on hooks that break each promise."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pytest_leanml.deploy.testkit import HookTestKit
+
+MAKE = "import sys, pathlib; pathlib.Path(sys.argv[1]).open('a').write('x')"
+MAKE_ONCE = "import sys, pathlib; pathlib.Path(sys.argv[1]).write_text('x')"
+CHECK = "import sys, pathlib; sys.exit(0 if pathlib.Path(sys.argv[1]).exists() else 1)"
+DROP = "import sys, pathlib; pathlib.Path(sys.argv[1]).unlink(missing_ok=True)"
+
+
+@dataclass
+class World:
+    path: Path
+
+    def look(self) -> str | None:
+        return self.path.read_text() if self.path.exists() else None
+
+    def reset(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+    def kit(self, **programs):
+        settings = {name: [sys.executable, "-c", text, str(self.path)] for name, text in programs.items()}
+        return HookTestKit("command", self.path.parent, self.look, self.reset, settings)
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path / "made")
+
+
+def test_a_command_that_can_be_observed_keeps_every_promise(world):
+    """Before and after each line of the journal, and each time it says something."""
+    assert world.kit(argv=MAKE_ONCE, observe=CHECK, undo=DROP).check() >= 8
+    assert world.look() is None
+
+
+def test_a_command_that_cannot_be_observed_runs_at_most_once(world):
+    """It appends, so that a second time would be seen."""
+    assert world.kit(argv=MAKE).check() >= 8
+
+
+def test_one_that_cannot_be_observed_and_can_be_undone(world):
+    assert world.kit(argv=MAKE, undo=DROP).check() >= 8
+
+
+@pytest.mark.parametrize(
+    ("programs", "told"),
+    [
+        ({"argv": MAKE, "observe": CHECK, "undo": DROP}, "applied twice"),
+        ({"argv": MAKE_ONCE, "observe": CHECK, "undo": "pass"}, "undone, the world is 'x', not None"),
+        ({"argv": MAKE_ONCE, "observe": "import sys; sys.exit(1)"}, "observe answers `absent` right after apply"),
+        ({"argv": MAKE_ONCE, "observe": "pass"}, "a hook that can be observed|the world is None, not 'x'"),
+        ({"argv": MAKE_ONCE, "observe": CHECK, "undo": f"{DROP}; pathlib.Path(sys.argv[1] + '2').touch()"}, None),
+        ({"argv": "import sys; sys.exit(3)"}, "apply ended with 22"),
+        ({"argv": MAKE_ONCE, "undo": "import sys; sys.exit(3)"}, "undo after apply ended with 23"),
+        ({"argv": MAKE_ONCE, "undo": "import sys, pathlib; pathlib.Path(sys.argv[1]).unlink()"}, "undo without apply"),
+    ],
+)
+def test_what_breaks_a_promise_is_told(world, programs, told):
+    kit = world.kit(**programs)
+    if told is None:  # what the world does not show, the kit does not see
+        assert kit.check() > 0
+        return
+    with pytest.raises(AssertionError, match=told):
+        kit.check()
+
+
+def test_the_hook_that_the_docs_show_keeps_every_promise(tmp_path, monkeypatch):
+    """Its text is taken from docs/deploy.md; the file holds something before it."""
+    text = (Path(__file__).parents[2] / "docs" / "deploy.md").read_text()
+    shown = text.partition("    from pydantic import BaseModel")[2].partition("Register it")[0]
+    modules = tmp_path / "modules"
+    modules.mkdir()
+    (modules / "leanml_test_marker.py").write_text(textwrap.dedent(f"    from pydantic import BaseModel{shown}"))
+    monkeypatch.setenv("PYTHONPATH", str(modules))
+    file = tmp_path / "marker"
+    kit = HookTestKit(
+        "leanml_test_marker:Marker", tmp_path, file.read_text, lambda: file.write_text("1"), {"file": "marker"}
+    )
+    assert kit.check() >= 10
+
+
+def test_a_hook_without_an_end_is_refused(world):
+    kit = world.kit(argv=MAKE_ONCE)
+    with pytest.raises(AssertionError, match="more than most=2"):
+        HookTestKit(kit.use, kit.root, kit.world, kit.reset, kit.settings, most=2).check()
