@@ -13,6 +13,7 @@ import pytest
 from pytest_leanml.deploy.hook import Observed
 from pytest_leanml.deploy.hooks.github import Github, GithubConfig
 from pytest_leanml.deploy.proof import Action
+from pytest_leanml.deploy.testkit import HookTestKit
 from pytest_leanml.digest import digest_bytes
 from pytest_leanml.errors import DeployError, UnknownOutcomeError
 
@@ -239,3 +240,21 @@ def test_a_dropped_answer_is_looked_up_and_all_is_taken_back(project, forge, mon
     written = b"".join(path.read_bytes() for path in project.root.rglob("*") if path.is_file())
     assert TOKEN.encode() not in written
     assert TOKEN not in f"{done.message}{undone.message}{out.out}{out.err}"
+
+
+@pytest.mark.parametrize("post", ["deployment", "comment"])
+def test_killed_anywhere_it_is_posted_once_or_taken_back(forge, tmp_path, monkeypatch, post):
+    monkeypatch.setenv("GH_TOKEN", TOKEN)
+
+    def reset():
+        forge.deployments.clear()
+        forge.statuses.clear()
+        forge.comments[7].clear()
+
+    def world():
+        """What is in force: a deployment that is inactive stays in GitHub's list."""
+        live = [states[:1] for states in forge.states() if states[:1] == ["success"]]
+        return live, len(forge.deployments) <= 1, [each["body"] for each in forge.comments[7]]
+
+    kit = HookTestKit("github", tmp_path, world, reset, {"post": post, "token": "GH_TOKEN"}, ("GH_TOKEN",))
+    assert kit.check() >= 4
