@@ -283,7 +283,7 @@ class Conclusion:
 
 def _told(decision: Decision, status: int, outcome: Handover) -> tuple[Decision, int]:
     """After a DENY the verdict stands, whatever became of its hooks; one that failed gives its own status."""
-    if outcome.status == ExitStatus.ALLOW:
+    if outcome.acted:
         return decision, status
     warned = replace(decision, warnings=(*decision.warnings, Reason("deploy", outcome.message, Severity.WARNING)))
     failed = outcome.status in {ExitStatus.HOOK_FAILED, ExitStatus.UNKNOWN}

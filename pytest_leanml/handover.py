@@ -29,10 +29,12 @@ class Handover:
     Attributes:
         status: 0 done, 4 or 20 refused, 21 undecided, 22 undone, 23 unknown.
         message: one sentence for a person.
+        acted: every step that goes with the verdict is done.
     """
 
     status: ExitStatus
     message: str
+    acted: bool = False
 
 
 def run_deployer(decision: Path, config: Path | None, policies: Sequence[Path] | None) -> Handover:
@@ -106,7 +108,7 @@ def _said(text: str) -> Handover | None:
     """Read the deployer's last line; None where it is none of its own."""
     try:
         said = json.loads(text.splitlines()[-1])
-        return Handover(ExitStatus(said["status"]), str(said["message"]))
+        return Handover(ExitStatus(said["status"]), str(said["message"]), said.get("acted") is True)
     except (IndexError, ValueError, KeyError, TypeError):
         return None
 

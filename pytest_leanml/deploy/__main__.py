@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Carry it out and say how it ended."""
     done = _carried_out(arguments)
     if arguments.json:
-        sys.stdout.write(json.dumps({"status": int(done.status), "message": done.message}) + "\n")
+        sys.stdout.write(json.dumps({"status": int(done.status), "message": done.message, "acted": done.acted}) + "\n")
     else:
         stream = sys.stdout if done.status == 0 else sys.stderr
         stream.write("\n  ".join(lines(done.message)) + "\n")

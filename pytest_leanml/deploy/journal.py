@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Column, Engine, Integer, MetaData, Row, String, Table, Text, create_engine, func, insert, select
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    IntegrityError,
+    NoSuchModuleError,
+    OperationalError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
 
 from pytest_leanml.clock import now, stamp
 from pytest_leanml.deploy.audit import EVENTS, METADATA, Head, append, audit_problems
@@ -128,8 +135,7 @@ class Journal:
     def __init__(self, url: str) -> None:
         self.engine = _engine(url)
         try:
-            _METADATA.create_all(self.engine)
-            METADATA.create_all(self.engine)
+            _make_tables(self.engine)
         except SQLAlchemyError as error:
             raise unreachable(self.engine, error) from None
 
@@ -262,6 +268,19 @@ class Journal:
 
 def _entry(row: Row[tuple[int, str, str, str, str, str, str, str]]) -> Entry:
     return Entry(row.step, State(row.state), row.at, row.detail)
+
+
+def _make_tables(engine: Engine) -> None:
+    """Make what is missing; another run may be making the same at the same moment, and then it is there next time."""
+    for left in (2, 1, 0):
+        try:
+            _METADATA.create_all(engine)
+            METADATA.create_all(engine)
+        except (IntegrityError, ProgrammingError, OperationalError) as error:
+            if not left or "already exists" not in str(error):
+                raise
+        else:
+            return
 
 
 def _engine(url: str) -> Engine:

@@ -41,10 +41,12 @@ class Done:
     Attributes:
         status: exit status.
         message: one sentence for a person.
+        acted: every step is done that goes with the verdict; after a DENY the status is 20 all the same.
     """
 
     status: int
     message: str
+    acted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,11 @@ class _Job:
     def moves(self) -> bool:
         """Whether the alias is among the steps."""
         return self.proven.verdict is Verdict.ALLOW
+
+    @property
+    def status(self) -> ExitStatus:
+        """The status when all is well: a script that goes on after 0 must not go on after a DENY."""
+        return ExitStatus.ALLOW if self.moves or self.action is Action.UNDO else ExitStatus.DENY
 
 
 def deploy(
@@ -124,7 +131,7 @@ def _plan(job: _Job) -> Done:
         demand_artifact(proven, job.registry)
         told = [f"would move {move_of(proven)}"]
     planned = plans(job.hooks, proven, release_of(proven), job.registry.uri, job.config.root) if job.hooks else ()
-    return Done(ExitStatus.ALLOW, _with("\n".join([*planned, *told]), warning))
+    return Done(job.status, _with("\n".join([*planned, *told]), warning))
 
 
 def _act(job: _Job) -> Done:
@@ -159,7 +166,7 @@ def _acted(job: _Job, secrets: dict[str, str] | None, redact: Redactor, interrup
             message = redact(_carried_out(job, stage))
     finally:
         journal.close()
-    return Done(ExitStatus.ALLOW, _with(message, warning))
+    return Done(job.status, _with(message, warning), acted=True)
 
 
 def _carried_out(job: _Job, stage: Stage) -> str:

@@ -123,7 +123,11 @@ class Steps:
                 begun.append(step)
                 step.apply()
             self._demand_going_on("the alias" if self._alias is not None else "the end")
-            told = self._alias.apply(begun=False) if self._alias is not None else "the hooks are done"
+            told = (
+                self._alias.apply(begun=False)
+                if self._alias is not None
+                else "the decision is a DENY, and no alias was moved"
+            )
         except UnknownOutcomeError:
             raise
         except LeanmlError as error:

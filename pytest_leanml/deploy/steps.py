@@ -179,7 +179,8 @@ class HookStep:
             self._unknown(f"did not end within {self._bound.entry.timeout:g} s, nor when it was asked to")
         except Exception as error:  # noqa: BLE001 - a hook may raise anything
             return self._look(f"{type(error).__name__}: {error}")
-        return self._end(State.DONE, applied.told, remember)
+        blind = "" if applied.observable else "it cannot be looked at"
+        return self._end(State.DONE, applied.told or blind, remember)
 
     def _look(self, why: str) -> None:
         """After a failure that tells nothing: observe, and go by that."""

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_leanml.deploy.runner import Action, deploy
+
 MOVER = """\
 import pytest
 from mlflow.tracking import MlflowClient
@@ -124,6 +126,13 @@ def test_after_a_measured_deny_the_hooks_run_that_wait_for_one(project):
     assert (status, made, project.alias) == (1, {"denied", "ever"}, "1"), output
     decision = json.loads((project.root / ".leanml" / "decision.json").read_text())
     assert (decision["verdict"], decision["warnings"]) == ("DENY", [])
+    path = project.root / ".leanml" / "decision.json"
+    (project.root / "ever.made").unlink()
+    for action in (Action.APPLY, Action.PLAN, Action.RESUME):  # a job of its own must not go on as after an ALLOW
+        done = deploy(path, project.config, None, action)
+        assert (done.status, project.alias, "DENY" in done.message or "would" in done.message) == (20, "1", True), done
+    assert not (project.root / "ever.made").exists()
+    assert deploy(path, project.config, None, Action.UNDO).status == 0
 
 
 _UNIT = "\ndef test_unit():\n    assert False"

@@ -72,6 +72,14 @@ def test_a_url_that_would_remember_nothing_is_a_usage_error(url):
     assert caught.value.status == 4
 
 
+def test_many_open_one_empty_store_at_once(tmp_path):
+    """Each makes the tables that are missing, and none stumbles over another one's."""
+    program = f"from pytest_leanml.deploy.journal import Journal; Journal('sqlite:///{tmp_path / 'x.db'}').close()"
+    runs = [subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE) for _ in range(4)]
+    said = [run.communicate(timeout=60)[1] for run in runs]
+    assert [run.returncode for run in runs] == [0] * 4, said
+
+
 def test_a_driver_that_is_not_installed_is_named():
     with pytest.raises(GateUsageError, match="needs the module psycopg2"):
         Journal("postgresql+psycopg2://h/d")

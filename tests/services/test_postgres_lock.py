@@ -66,6 +66,35 @@ def test_lines_come_back_with_every_state_and_long_names(journal):
     assert not journal.overtaken(release, alias_step("a" * 255))
 
 
+def test_the_audit_log_is_whole_until_somebody_changes_it(url, journal):
+    for model in ("flights", "m" * 256):
+        release = Release.of("01RUN", model)
+        release = Release(release.key, "01RUN", model, {"evidence": "sha256:aa"})
+        journal.write(release, "hook one", State.INTENT, "\u00e4 attempt", remember='{"a": 1}')
+        journal.tell(release, "hook one", "split", "{}")
+        journal.write(release, "hook one", State.DONE, "x" * 3000)
+    assert journal.remembered(release, "hook one") == ('{"a": 1}',)
+    problems, heads = journal.verify()
+    assert (problems, [each.number for each in heads]) == ([], [3, 3])
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE leanml_steps SET state = 'undone' WHERE model = 'flights' AND state = 'done'"))
+        connection.execute(text("DELETE FROM leanml_audit WHERE model <> 'flights' AND number = 3"))
+    engine.dispose()
+    problems, _ = journal.verify()
+    assert len(problems) == 3
+    assert "of the journal was changed" in problems[0]
+    assert "the end was cut off" in problems[1]
+
+
+def test_many_open_one_empty_store_at_once(url):
+    """Each makes the tables that are missing, and none stumbles over another one's."""
+    program = f"from pytest_leanml.deploy.journal import Journal; Journal({url!r}).close()"
+    runs = [subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE) for _ in range(4)]
+    said = [run.communicate(timeout=60)[1] for run in runs]
+    assert [run.returncode for run in runs] == [0] * 4, said
+
+
 def test_a_plain_postgresql_url_works_too(url):
     Journal(url.replace("postgresql+psycopg://", "postgresql://")).close()
 
