@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 _POLL = 0.1
+# The name of the thread that a hook runs in.
+THREAD = "leanml-hook"
 # Seconds that a hook has to stop after it was asked to.
 GRACE = 10.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -74,7 +76,7 @@ def within(work: Callable[[], T], deadline: float, interrupt: Interrupt) -> T:
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
             raised.append(error)
 
-    thread = threading.Thread(target=run, name="hook", daemon=True)
+    thread = threading.Thread(target=run, name=THREAD, daemon=True)
     thread.start()
     _wait(thread, deadline, interrupt)
     if raised:

@@ -1,7 +1,8 @@
 """For whoever writes a hook: does it keep what the runner promises in its name?
 
 ``HookTestKit(...).check()`` applies it twice, undoes it with and without an ``apply`` before, and kills it with SIGKILL at
-every point at which the journal is written or the hook says something, resuming and undoing it afterwards.
+every point at which the journal is written, the hook says something, or it is about to write, send or start something, and
+resumes and undoes it afterwards.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +24,7 @@ from sqlalchemy import event
 from pytest_leanml.config import load_config
 from pytest_leanml.deploy.catalogue import find_hooks
 from pytest_leanml.deploy.hook import Observed
-from pytest_leanml.deploy.interrupt import Interrupt
+from pytest_leanml.deploy.interrupt import THREAD, Interrupt
 from pytest_leanml.deploy.journal import Journal, Release
 from pytest_leanml.deploy.progress import Progress
 from pytest_leanml.deploy.proof import Proven
@@ -35,6 +37,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 _RELEASE = "testkit"
+# Audit events (PEP 578) that come right before something outside of the process is changed or told.
+_EFFECTS = {
+    "http.client.connect",
+    "http.client.send",
+    "os.link",
+    "os.mkdir",
+    "os.remove",
+    "os.rename",
+    "os.rmdir",
+    "os.symlink",
+    "os.truncate",
+    "shutil.copyfile",
+    "shutil.move",
+    "shutil.rmtree",
+    "socket.connect",
+    "socket.sendmsg",
+    "socket.sendto",
+    "subprocess.Popen",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +231,18 @@ class _Points:
         if self.passed == self._at:
             os.kill(os.getpid(), signal.SIGKILL)
 
+    def hear(self, name: str, arguments: tuple[object, ...]) -> None:
+        """Come to a point where the hook is about to change or send something, as the interpreter tells."""
+        if threading.current_thread().name == THREAD and (name in _EFFECTS or _writes(name, arguments)):
+            self()
+
+
+def _writes(name: str, arguments: tuple[object, ...]) -> bool:
+    if name != "open":
+        return False
+    flags = arguments[2]
+    return isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_RDWR))
+
 
 class _Spoken(Progress):
     """A hook that says something is a hook that has come to a new place."""
@@ -226,6 +259,7 @@ def _act(bound: Any, folder: Path, root: Path, asked: Mapping[str, Any]) -> dict
     points = _Points(asked["point"])
     journal = Journal(f"sqlite:///{folder / 'journal.db'}")
     event.listen(journal.engine, "commit", points)
+    sys.addaudithook(points.hear)
     step = HookStep(bound, _stage(bound, journal, points, root))
     said = {"status": 0, "message": "", "undoable": bound.undoable}
     try:

@@ -36,7 +36,11 @@ class Endpoint:
 def handler_of(endpoint):
     class Handler(BaseHTTPRequestHandler):
         def handle_any(self):
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            length = int(self.headers.get("Content-Length", 0))
+            body = self.rfile.read(length)
+            if len(body) < length:  # whoever sent it was killed: half a request is none
+                self.close_connection = True
+                return
             endpoint.got.append((self.command, self.path, dict(self.headers), body))
             step = endpoint.next()
             if callable(step):
