@@ -69,7 +69,6 @@ def test_policy_check_test_and_eval(here, capsys):
         ["deploy"],
         ["deploy", "--decision", "d", "--resume", "--undo"],
         ["policy"],
-        ["verify"],
     ],
 )
 def test_wrong_usage_is_status_4(command, capsys):
@@ -77,6 +76,11 @@ def test_wrong_usage_is_status_4(command, capsys):
         main(command)
     assert caught.value.code == 4
     assert "usage: leanml" in capsys.readouterr().err
+
+
+def test_nothing_to_verify_is_status_4(capsys):
+    assert main(["verify"]) == 4
+    assert "expected: DIR, or --audit" in capsys.readouterr().err
 
 
 def test_the_version(capsys):

@@ -334,7 +334,6 @@ def test_each_fault_names_its_place_and_what_to_do(load, tmp_path, name):
 NOT_BUILT = {
     "multilabel": "model: {name: x, task: multilabel}",
     "ranking": "model: {name: x, task: ranking}",
-    "hooks": "deploy: [{use: slack, on: allow}]",
     "html": "report: {formats: [md, html]}",
     "keep": "promote: {keep: 3}",
 }

@@ -193,7 +193,7 @@ def test_modules_of_the_project_are_found(tmp_path, flights, monkeypatch):
         ("print('so long'); sys.stdout.flush(); os._exit(3)", "ended with 3: so long"),
         ("sys.stderr.write('x' * 10**6 + 'last words'); os._exit(3)", "last words"),
         ("os.kill(os.getpid(), 9)", "ended with -9"),
-        ("raise SystemExit(0)", "ended with 0"),
+        ("raise SystemExit(0)", "the model failed in predict: SystemExit: 0"),
         ("raise KeyboardInterrupt", "ended with"),
     ],
 )
