@@ -101,7 +101,8 @@ def prove(path: Path, config: Config, policies: Sequence[Path] | None, action: A
     """Read the decision and its evidence, and as far as ``action`` needs it ask the policies again.
 
     What was begun stays to be ended: resuming and undoing a decision is not refused for its age, nor because policies
-    have changed since. Their right to act comes from the journal, which knows whether it was begun.
+    have changed since. Their right to act comes from the journal, which knows whether it was begun. Hooks go on only
+    under the configuration that they began with.
 
     Args:
         path: decision.json, with evidence.json beside it.
@@ -124,6 +125,8 @@ def prove(path: Path, config: Config, policies: Sequence[Path] | None, action: A
     denied = proven.verdict is Verdict.DENY
     if action is not Action.UNDO:
         _refuse(_powerless(files.decision) if denied else verdict_problems(files.decision), path)
+    if action is Action.RESUME and config.deploy:
+        _demand_hooks(files, config)
     if action in {Action.APPLY, Action.PLAN}:
         _refuse(_standing(files, config, proven), path)
         _demand_denial(files, config, policies, proven) if denied else _ask_again(files, config, policies, proven)
@@ -238,6 +241,17 @@ def _acted_on(decision: Mapping[str, Any], config: Config) -> Verdict:
     denied = decision.get("verdict") == Verdict.DENY
     waited = any(each.runs(Verdict.DENY, environment) for each in config.deploy)
     return Verdict.DENY if denied and waited else Verdict.ALLOW
+
+
+def _demand_hooks(files: Files, config: Config) -> None:
+    """Refuse to go on with hooks that nobody has decided on: their settings may be others by now."""
+    if files.decision.get("config_digest") != config.digest:
+        raise RefusedError(
+            f"{config.path.name} is not the one that the decision was made with, and its hooks may be others",
+            "the same hooks with the same settings",
+            "put it back as it was, or take back what was begun with --undo",
+            file=files.path,
+        )
 
 
 def _standing(files: Files, config: Config, proven: Proven) -> Iterator[str]:

@@ -127,6 +127,23 @@ def test_a_failing_undo_needs_a_person_and_can_be_gone_on_with(project):
     assert project.deploy(action=Action.UNDO).status == 0
 
 
+def test_hooks_that_have_changed_since_are_not_gone_on_with(project):
+    allowed = project.root / "allowed"
+    text = "import sys, pathlib; sys.exit(0 if pathlib.Path(sys.argv[1]).exists() else 'undo says no')"
+    configure(project, maker(project.root, "stuck", settings={"undo": program(text, allowed)}), failing())
+    assert project.deploy().status == 23
+    before = journal(project)
+    project.config.write_text(project.config.read_text().replace("no way", "another way"))
+    allowed.touch()
+    resumed = project.deploy(action=Action.RESUME)
+    assert (resumed.status, project.alias, made(project), journal(project)) == (20, "1", {"stuck": "x"}, before), (
+        resumed
+    )
+    assert "its hooks may be others" in resumed.message
+    assert "--undo" in resumed.message
+    assert project.deploy(action=Action.UNDO).status == 0
+
+
 def test_retries_wait_and_are_counted(project, monkeypatch):
     monkeypatch.setattr("pytest_leanml.deploy.steps._FIRST_PAUSE", 0.05)
     path = project.root / "tries"
