@@ -68,6 +68,8 @@ class HookContext:
         remember: journals plain JSON that ``undo`` will need, before the effect; it adds to what was remembered.
         remembered: what earlier attempts of this hook remembered.
         secrets: value by name; never in ``repr``, and replaced by *** in all that is written or printed.
+        done: what the other hooks that are in place remembered and detailed, by the hook's name, so that one can use what
+            another has made (the digest of an image); empty in a dry run.
     """
 
     key: str
@@ -90,6 +92,7 @@ class HookContext:
     remembered: Mapping[str, Any] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     step: str = ""
+    done: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @runtime_checkable

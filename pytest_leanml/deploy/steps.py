@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_leanml.deploy.hook import Applied, HookContext, Observed
 from pytest_leanml.deploy.interrupt import HungError, Interrupt, within
-from pytest_leanml.deploy.journal import MAX_DETAIL, State, hook_step
+from pytest_leanml.deploy.journal import HOOK, MAX_DETAIL, State, hook_step
 from pytest_leanml.errors import DeployError, LeanmlError, StoreError, UnknownOutcomeError
 from pytest_leanml.strict import dump_json, load_json
 
@@ -297,19 +297,26 @@ class HookStep:
             progress=self._say,
             audit=lambda event, facts: self._audit(event, facts) if open_ else None,
             remember=lambda facts: self._remember(facts) if open_ else None,
-            remembered=self._remembered(),
+            remembered=self._remembered(self.step),
             secrets={name: stage.secrets[name] for name in self._bound.entry.secrets},
             step=self.name,
+            done=self._done(),
         )
 
     def _remember(self, facts: Mapping[str, Any]) -> None:
         self._write(self._phase, "remembers what undoing needs", _as_json(facts))
 
-    def _remembered(self) -> dict[str, Any]:
+    def _remembered(self, step: str) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        for text in self._stage.journal.remembered(self._stage.release, self.step):
-            found.update(load_json(text, file=self.step))
+        for text in self._stage.journal.remembered(self._stage.release, step):
+            found.update(load_json(text, file=step))
         return found
+
+    def _done(self) -> dict[str, dict[str, Any]]:
+        """Return what the other hooks that are in place have told; a step's last line says where it stands."""
+        last = {entry.step: entry.state for entry in self._stage.journal.entries(self._stage.release)}
+        others = [step for step, state in last.items() if step.startswith(HOOK) and state is State.DONE]
+        return {step.removeprefix(HOOK): self._remembered(step) for step in others if step != self.step}
 
     def _audit(self, event: str, facts: Mapping[str, Any]) -> None:
         told = json.dumps(facts, sort_keys=True, default=str)

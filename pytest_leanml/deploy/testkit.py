@@ -25,7 +25,7 @@ from pytest_leanml.config import load_config
 from pytest_leanml.deploy.catalogue import find_hooks
 from pytest_leanml.deploy.hook import Observed
 from pytest_leanml.deploy.interrupt import THREAD, Interrupt
-from pytest_leanml.deploy.journal import Journal, Release
+from pytest_leanml.deploy.journal import Journal, Release, State, hook_step
 from pytest_leanml.deploy.progress import Progress
 from pytest_leanml.deploy.proof import Proven
 from pytest_leanml.deploy.secret import Redactor, read_secrets
@@ -36,7 +36,7 @@ from pytest_leanml.strict import dump_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-_RELEASE = "testkit"
+_RELEASE = Release("testkit", "01TESTKIT", "model")
 # Audit events (PEP 578) that come right before something outside of the process is changed or told.
 _EFFECTS = {
     "http.client.connect",
@@ -70,6 +70,9 @@ class HookTestKit:
         settings: what stands under ``with:``.
         secrets: names, as in leanml.yaml.
         most: kill points of one run that are believed; more are an error, since a hook that waits has no end of them.
+        digest: of the artifact of version 2 of ``model``, for a hook that fetches it.
+        registry: URI of the registry; None is ``mlflow.db`` in ``root``.
+        done: what hooks before this one have told, by their names.
     """
 
     use: str
@@ -79,6 +82,9 @@ class HookTestKit:
     settings: Mapping[str, Any] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     most: int = 200
+    digest: str = f"sha256:{'0' * 64}"
+    registry: str | None = None
+    done: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def check(self) -> int:
         """Run every check.
@@ -151,7 +157,10 @@ class HookTestKit:
         """Start a process that forks one child for each request: what is killed has loaded everything already."""
         entry = {"use": self.use, "name": "hook", "with": dict(self.settings), "secrets": list(self.secrets)}
         (folder / "leanml.yaml").write_text(f"version: 1\ndeploy: {dump_json([entry])}", encoding="utf-8")
-        command = [sys.executable, "-m", "pytest_leanml.deploy.testkit", str(folder), str(self.root)]
+        registry = self.registry or f"sqlite:///{self.root / 'mlflow.db'}"
+        done = {name: dict(told) for name, told in self.done.items()}
+        world = {"digest": self.digest, "registry": registry, "done": done}
+        command = [sys.executable, "-m", "pytest_leanml.deploy.testkit", str(folder), str(self.root), json.dumps(world)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own interpreter
             ask = _Ask(process)
             try:
@@ -199,7 +208,7 @@ def _demand(holds: bool, told: str) -> None:  # noqa: FBT001 - an assertion
         raise AssertionError(told)
 
 
-def main(folder: Path, root: Path) -> None:
+def main(folder: Path, root: Path, world: Mapping[str, Any]) -> None:
     """Serve requests, one line of JSON each; each is carried out by a child of its own."""
     bound = find_hooks(load_config(folder / "leanml.yaml"))[0]
     for number, line in enumerate(sys.stdin):
@@ -208,7 +217,7 @@ def main(folder: Path, root: Path) -> None:
             (folder / "journal.db").unlink(missing_ok=True)
         child = os.fork()
         if child == 0:
-            answer.write_text(json.dumps(_act(bound, folder, root, asked)), encoding="utf-8")
+            answer.write_text(json.dumps(_act(bound, folder, root, {**asked, **world})), encoding="utf-8")
             os._exit(0)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         said = (
@@ -258,9 +267,10 @@ class _Spoken(Progress):
 def _act(bound: Any, folder: Path, root: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
     points = _Points(asked["point"])
     journal = Journal(f"sqlite:///{folder / 'journal.db'}")
+    _tell_before(journal, asked["done"])
     event.listen(journal.engine, "commit", points)
     sys.addaudithook(points.hear)
-    step = HookStep(bound, _stage(bound, journal, points, root))
+    step = HookStep(bound, _stage(bound, journal, points, root, asked))
     said = {"status": 0, "message": "", "undoable": bound.undoable}
     try:
         said["message"] = _done(bound, step, asked["act"]) or ""
@@ -287,23 +297,29 @@ def _done(bound: Any, step: HookStep, act: str) -> str | None:
     return None
 
 
-def _stage(bound: Any, journal: Journal, points: _Points, root: Path) -> Stage:
+def _tell_before(journal: Journal, done: Mapping[str, Mapping[str, Any]]) -> None:
+    for name, told in done.items():
+        text = dump_json(dict(told), indent=None)
+        journal.write(_RELEASE, hook_step(name), State.DONE, "", remember=text)
+
+
+def _stage(bound: Any, journal: Journal, points: _Points, root: Path, world: Mapping[str, Any]) -> Stage:
     decision = {"run_id": "01TESTKIT", "verdict": "ALLOW", "environment": "production"}
-    proven = Proven(decision, {}, "model", "2", f"sha256:{'0' * 64}", "champion", "1", "production")
+    proven = Proven(decision, {}, "model", "2", world["digest"], "champion", "1", "production")
     secrets = read_secrets(bound.entry.secrets)
     return Stage(
         journal,
-        Release(_RELEASE, "01TESTKIT", "model"),
+        _RELEASE,
         proven,
         lambda: None,
         Interrupt(),
         secrets,
         Redactor(secrets.values()),
         _Spoken(points),
-        f"sqlite:///{root / 'mlflow.db'}",
+        world["registry"],
         root,
     )
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3]))
