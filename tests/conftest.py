@@ -12,6 +12,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,19 @@ def pytest_collection_finish():
     _first_property()  # Hypothesis asks the collector who holds its generator, once: what is frozen cannot answer.
     gc.collect()
     gc.freeze()
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Tell at how many points hooks were killed, in all workers."""
+    reports = (each for found in terminalreporter.stats.values() for each in found)
+    counts = Counter()
+    for report in reports:
+        for name, value in getattr(report, "user_properties", ()):
+            if name == "kill_points":
+                counts.update(value)
+    if counts:
+        told = ", ".join(f"{hook} {count}" for hook, count in sorted(counts.items()))
+        terminalreporter.write_line(f"kill points: {counts.total()} over {len(counts)} hooks ({told})")
 
 
 @pytest.fixture(autouse=True)

@@ -1,31 +1,36 @@
 """For whoever writes a hook: does it keep what the runner promises in its name?
 
 ``HookTestKit(...).check()`` applies it twice, undoes it with and without an ``apply`` before, and kills it with SIGKILL at
-every point at which the journal is written, the hook says something, or it is about to write, send or start something, and
-resumes and undoes it afterwards.
+every point: before and after each line of the journal, where the hook says something, where it is about to write, send or
+start something, and where an answer is there that it has not read. Each time it is resumed, and undone, and killed a second
+time at that.
 """
 
 from __future__ import annotations
 
+import ctypes
+import importlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import event
 
 from pytest_leanml.config import load_config
 from pytest_leanml.deploy.catalogue import find_hooks
 from pytest_leanml.deploy.hook import Observed
-from pytest_leanml.deploy.interrupt import THREAD, Interrupt
+from pytest_leanml.deploy.interrupt import Interrupt
 from pytest_leanml.deploy.journal import Journal, Release, State, hook_step
+from pytest_leanml.deploy.points import Points
 from pytest_leanml.deploy.progress import Progress
 from pytest_leanml.deploy.proof import Proven
 from pytest_leanml.deploy.secret import Redactor, read_secrets
@@ -34,28 +39,13 @@ from pytest_leanml.errors import ExitStatus, LeanmlError
 from pytest_leanml.strict import dump_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 _RELEASE = Release("testkit", "01TESTKIT", "model")
-# Audit events (PEP 578) that come right before something outside of the process is changed or told.
-_EFFECTS = {
-    "http.client.connect",
-    "http.client.send",
-    "os.link",
-    "os.mkdir",
-    "os.remove",
-    "os.rename",
-    "os.rmdir",
-    "os.symlink",
-    "os.truncate",
-    "shutil.copyfile",
-    "shutil.move",
-    "shutil.rmtree",
-    "socket.connect",
-    "socket.sendmsg",
-    "socket.sendto",
-    "subprocess.Popen",
-}
+# prctl(2): what a killed child leaves behind becomes this process's own.
+_SUBREAPER = 36
+# Seconds until a program that a killed hook has left behind is ended.
+_ORPHANS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +60,8 @@ class HookTestKit:
         settings: what stands under ``with:``.
         secrets: names, as in leanml.yaml.
         most: kill points of one run that are believed; more are an error, since a hook that waits has no end of them.
+        second: how many second kills follow a first one: ``none``; ``one``, while it is resumed after one point and undone
+            after the next, at a place that moves on; or at ``all`` points of resuming and undoing.
         digest: of the artifact of version 2 of ``model``, for a hook that fetches it.
         registry: URI of the registry; None is ``mlflow.db`` in ``root``.
         done: what hooks before this one have told, by their names.
@@ -82,6 +74,7 @@ class HookTestKit:
     settings: Mapping[str, Any] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     most: int = 200
+    second: Literal["none", "one", "all"] = "one"
     digest: str = f"sha256:{'0' * 64}"
     registry: str | None = None
     done: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -90,15 +83,22 @@ class HookTestKit:
         """Run every check.
 
         Returns:
-            How many times the hook was killed.
+            At how many points, or pairs of points, the hook was killed.
 
         Raises:
             AssertionError: what it does not keep.
         """
         with tempfile.TemporaryDirectory(prefix="leanml-kit-") as folder, self._server(Path(folder)) as ask:
             once = self._applied_once(ask)
-            self._undone(ask, once)
-            return self._killed(ask, once)
+            back = self._undone(ask, once)
+            kills = sum(
+                self._killed(ask, once, point, then)
+                for point in range(1, once.points + 1)
+                for then in ("apply", "undo")
+            )
+            kills += self._killed_back(ask, once, back)
+            self.reset()
+            return kills
 
     def _applied_once(self, ask: _Ask) -> _Once:
         """Apply, and where it can be observed apply once more: the second time changes nothing."""
@@ -109,17 +109,19 @@ class HookTestKit:
         after = self.world()
         seen = ask("observe")["message"]
         _demand(seen != Observed.ABSENT, "observe answers `absent` right after apply")
-        once = _Once(before, after, int(first["points"]), seen == Observed.IN_PLACE, bool(first["undoable"]))
+        points = int(first["points"])
+        _demand(points <= self.most, f"one run has {points} kill points, more than most={self.most}")
+        once = _Once(before, after, points, seen == Observed.IN_PLACE, bool(first["undoable"]))
         if once.observable:
             again = ask("again")
             _demand(again["status"] == 0, f"apply under the same key failed the second time: {again['message']}")
             _demand(self.world() == after, f"applied twice, the world is {self.world()!r}; applied once, {after!r}")
         return once
 
-    def _undone(self, ask: _Ask, once: _Once) -> None:
-        """Undo after apply leads back; undo without apply changes nothing."""
+    def _undone(self, ask: _Ask, once: _Once) -> int:
+        """Undo after apply leads back; undo without apply changes nothing. Returns how many points an undo has."""
+        undone = ask("undo")
         if once.undoable:
-            undone = ask("undo")
             _demand(undone["status"] == 0, f"undo after apply ended with {undone['status']}: {undone['message']}")
             _demand(self.world() == once.before, f"undone, the world is {self.world()!r}, not {once.before!r}")
             _demand(not once.observable or ask("observe")["message"] == Observed.ABSENT, "undone, it is still observed")
@@ -127,19 +129,46 @@ class HookTestKit:
         bare = ask("bare undo", fresh=True)
         _demand(bare["status"] == 0, f"undo without apply ended with {bare['status']}: {bare['message']}")
         _demand(self.world() == once.before, f"undo without apply made the world {self.world()!r}")
+        return int(undone["points"])
 
-    def _killed(self, ask: _Ask, once: _Once) -> int:
-        _demand(once.points <= self.most, f"one run has {once.points} kill points, more than most={self.most}")
-        for point in range(1, once.points + 1):
-            for then in ("apply", "undo"):
-                self.reset()
-                killed = ask("apply", fresh=True, point=point)
-                _demand(killed["status"] == -signal.SIGKILL, f"the hook was not killed at point {point}: {killed}")
+    def _killed(self, ask: _Ask, once: _Once, point: int, then: str) -> int:
+        """Kill it, and resume or undo it; and kill it once more at that."""
+        where = f"killed at point {point} of {once.points}, then {then}"
+        half = self._kill(ask, point)
+        ended = ask(then)
+        self._judge(once, half, then, ended, where)
+        seconds = self._seconds(point, then, int(ended["points"]))
+        for second in seconds:
+            half = self._kill(ask, point)
+            again = ask(then, point=second)
+            if again["status"] == -signal.SIGKILL:
                 half = self.world()
-                ended = ask(then)
-                self._judge(once, half, then, ended, f"killed at point {point} of {once.points}, then {then}")
+                again = ask(then)
+            self._judge(once, half, then, again, f"{where}, killed at its point {second}, then {then}")
+        return 1 + len(seconds)
+
+    def _kill(self, ask: _Ask, point: int) -> object:
         self.reset()
-        return 2 * once.points
+        killed = ask("apply", fresh=True, point=point)
+        _demand(killed["status"] == -signal.SIGKILL, f"the hook was not killed at point {point}: {killed}")
+        return self.world()
+
+    def _seconds(self, point: int, then: str, most: int) -> range:
+        if self.second == "all":
+            return range(1, most + 1)
+        turn = self.second == "one" and most > 0 and then == ("apply", "undo")[point % 2]
+        first = 1 + point % most if turn else 0
+        return range(first, first + turn)
+
+    def _killed_back(self, ask: _Ask, once: _Once, points: int) -> int:
+        """Kill the undo of what is in place, and undo it again."""
+        for point in range(1, points + 1):
+            self.reset()
+            ask("apply", fresh=True)
+            ask("undo", point=point)
+            half, ended = self.world(), ask("undo")
+            self._judge(once, half, "undo", ended, f"undone and killed at point {point} of {points}, then undo")
+        return points
 
     def _judge(self, once: _Once, half: object, then: str, ended: Mapping[str, Any], where: str) -> None:
         told, now = f"{where}: status {ended['status']}: {ended['message']}", self.world()
@@ -211,52 +240,65 @@ def _demand(holds: bool, told: str) -> None:  # noqa: FBT001 - an assertion
 def main(folder: Path, root: Path, world: Mapping[str, Any]) -> None:
     """Serve requests, one line of JSON each; each is carried out by a child of its own."""
     bound = find_hooks(load_config(folder / "leanml.yaml"))[0]
+    _tell_before(folder / "empty.db", world["done"])
+    sys.dont_write_bytecode = True  # a file that is written for an import is no effect of the hook
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
     for number, line in enumerate(sys.stdin):
         asked, answer = json.loads(line), folder / f"answer{number}"
         if asked["fresh"]:
-            (folder / "journal.db").unlink(missing_ok=True)
+            shutil.copyfile(folder / "empty.db", folder / "journal.db")
+            (folder / "journal.db-journal").unlink(missing_ok=True)
         child = os.fork()
         if child == 0:
-            answer.write_text(json.dumps(_act(bound, folder, root, {**asked, **world})), encoding="utf-8")
+            _write_answer(answer, _act(bound, folder, root, {**asked, **world}))
             os._exit(0)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        said = (
-            json.loads(answer.read_text(encoding="utf-8")) if status == 0 else {"status": status, "message": "killed"}
-        )
+        _orphans_ended()
+        said = {"status": status, "message": "killed"}
+        if status == 0:
+            said = json.loads(answer.read_text(encoding="utf-8"))
+            _load(said.pop("modules"))
         sys.stdout.write(json.dumps(said) + "\n")
         sys.stdout.flush()
 
 
-class _Points:
-    """Counts where a kill may come, and kills at one of them."""
-
-    def __init__(self, at: int) -> None:
-        self._at = at
-        self.passed = 0
-
-    def __call__(self, *_: object) -> None:
-        """Come to a point."""
-        self.passed += 1
-        if self.passed == self._at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def hear(self, name: str, arguments: tuple[object, ...]) -> None:
-        """Come to a point where the hook is about to change or send something, as the interpreter tells."""
-        if threading.current_thread().name == THREAD and (name in _EFFECTS or _writes(name, arguments)):
-            self()
+def _write_answer(file: Path, said: Mapping[str, Any]) -> None:
+    file.write_text(json.dumps({**said, "modules": sorted(sys.modules)}), encoding="utf-8")
 
 
-def _writes(name: str, arguments: tuple[object, ...]) -> bool:
-    if name != "open":
-        return False
-    flags = arguments[2]
-    return isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_RDWR))
+def _load(modules: Iterable[str]) -> None:
+    """Load what a child has loaded while it acted: the next one need not, and no kill comes while it does."""
+    for name in modules:
+        if name not in sys.modules:
+            with suppress(Exception):
+                importlib.import_module(name)
+
+
+def _orphans_ended() -> None:
+    """Wait for what a killed hook has started: nobody looks at the world while it is at work."""
+    until = time.monotonic() + _ORPHANS
+    with suppress(ChildProcessError):
+        while True:
+            if os.waitpid(-1, os.WNOHANG)[0]:
+                continue
+            if time.monotonic() > until:
+                _end_children()
+            time.sleep(0.002)
+
+
+def _end_children() -> None:
+    """Whatever is still there of what hooks have started."""
+    for task in Path("/proc/self/task").iterdir():
+        for child in (task / "children").read_text(encoding="ascii").split():
+            with suppress(ProcessLookupError):
+                os.kill(int(child), signal.SIGKILL)
 
 
 class _Spoken(Progress):
     """A hook that says something is a hook that has come to a new place."""
 
-    def __init__(self, points: _Points) -> None:
+    def __init__(self, points: Points) -> None:
         super().__init__(None)
         self._points = points
 
@@ -265,11 +307,11 @@ class _Spoken(Progress):
 
 
 def _act(bound: Any, folder: Path, root: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
-    points = _Points(asked["point"])
+    points = Points(asked["point"])
     journal = Journal(f"sqlite:///{folder / 'journal.db'}")
-    _tell_before(journal, asked["done"])
     event.listen(journal.engine, "commit", points)
-    sys.addaudithook(points.hear)
+    _after_each_line(journal, points)
+    points.watch()
     step = HookStep(bound, _stage(bound, journal, points, root, asked))
     said = {"status": 0, "message": "", "undoable": bound.undoable}
     try:
@@ -281,6 +323,16 @@ def _act(bound: Any, folder: Path, root: Path, asked: Mapping[str, Any]) -> dict
     finally:
         journal.close()
     return {**said, "points": points.passed}
+
+
+def _after_each_line(journal: Journal, points: Points) -> None:
+    write = journal.write
+
+    def written(*args: Any, **named: Any) -> None:
+        write(*args, **named)
+        points()
+
+    journal.write = written  # type: ignore[method-assign]
 
 
 def _done(bound: Any, step: HookStep, act: str) -> str | None:
@@ -297,13 +349,16 @@ def _done(bound: Any, step: HookStep, act: str) -> str | None:
     return None
 
 
-def _tell_before(journal: Journal, done: Mapping[str, Mapping[str, Any]]) -> None:
+def _tell_before(file: Path, done: Mapping[str, Mapping[str, Any]]) -> None:
+    """Make a journal in which the hooks before this one are done."""
+    journal = Journal(f"sqlite:///{file}")
     for name, told in done.items():
         text = dump_json(dict(told), indent=None)
         journal.write(_RELEASE, hook_step(name), State.DONE, "", remember=text)
+    journal.close()
 
 
-def _stage(bound: Any, journal: Journal, points: _Points, root: Path, world: Mapping[str, Any]) -> Stage:
+def _stage(bound: Any, journal: Journal, points: Points, root: Path, world: Mapping[str, Any]) -> Stage:
     decision = {"run_id": "01TESTKIT", "verdict": "ALLOW", "environment": "production"}
     proven = Proven(decision, {}, "model", "2", world["digest"], "champion", "1", "production")
     secrets = read_secrets(bound.entry.secrets)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,10 @@ import pytest
 
 from pytest_leanml.deploy.testkit import HookTestKit
 
-MAKE = "import sys, pathlib; pathlib.Path(sys.argv[1]).open('a').write('x')"
-MAKE_ONCE = "import sys, pathlib; pathlib.Path(sys.argv[1]).write_text('x')"
-CHECK = "import sys, pathlib; sys.exit(0 if pathlib.Path(sys.argv[1]).exists() else 1)"
-DROP = "import sys, pathlib; pathlib.Path(sys.argv[1]).unlink(missing_ok=True)"
+MAKE = 'printf x >> "$0"'
+MAKE_ONCE = 'printf x > "$0"'
+CHECK = 'test -e "$0"'
+DROP = 'rm -f "$0"'
 
 
 @dataclass
@@ -27,9 +26,9 @@ class World:
     def reset(self) -> None:
         self.path.unlink(missing_ok=True)
 
-    def kit(self, **programs):
-        settings = {name: [sys.executable, "-c", text, str(self.path)] for name, text in programs.items()}
-        return HookTestKit("command", self.path.parent, self.look, self.reset, settings)
+    def kit(self, second="one", **programs):
+        settings = {name: ["sh", "-c", text, str(self.path)] for name, text in programs.items()}
+        return HookTestKit("command", self.path.parent, self.look, self.reset, settings, second=second)
 
 
 @pytest.fixture
@@ -37,36 +36,42 @@ def world(tmp_path):
     return World(tmp_path / "made")
 
 
-def test_a_command_that_can_be_observed_keeps_every_promise(world):
-    """Before and after each line of the journal, and each time it says something."""
-    assert world.kit(argv=MAKE_ONCE, observe=CHECK, undo=DROP).check() >= 16
+def test_a_command_that_can_be_observed_keeps_every_promise(world, record_property):
+    """At each point, and then at one of those of resuming and undoing."""
+    kills = world.kit(argv=MAKE_ONCE, observe=CHECK, undo=DROP).check()
+    record_property("kill_points", {"command": kills})
+    assert kills >= 40
     assert world.look() is None
 
 
-def test_a_command_that_cannot_be_observed_runs_at_most_once(world):
+def test_a_command_that_cannot_be_observed_runs_at_most_once(world, record_property):
     """It appends, so that a second time would be seen."""
-    assert world.kit(argv=MAKE).check() >= 16
+    kills = world.kit(argv=MAKE).check()
+    record_property("kill_points", {"command": kills})
+    assert kills >= 30
 
 
-def test_one_that_cannot_be_observed_and_can_be_undone(world):
-    assert world.kit(argv=MAKE, undo=DROP).check() >= 16
+def test_one_that_cannot_be_observed_and_can_be_undone(world, record_property):
+    kills = world.kit(argv=MAKE, undo=DROP).check()
+    record_property("kill_points", {"command": kills})
+    assert kills >= 30
 
 
 @pytest.mark.parametrize(
     ("programs", "told"),
     [
         ({"argv": MAKE, "observe": CHECK, "undo": DROP}, "applied twice"),
-        ({"argv": MAKE_ONCE, "observe": CHECK, "undo": "pass"}, "undone, the world is 'x', not None"),
-        ({"argv": MAKE_ONCE, "observe": "import sys; sys.exit(1)"}, "observe answers `absent` right after apply"),
-        ({"argv": MAKE_ONCE, "observe": "pass"}, "a hook that can be observed|the world is None, not 'x'"),
-        ({"argv": MAKE_ONCE, "observe": CHECK, "undo": f"{DROP}; pathlib.Path(sys.argv[1] + '2').touch()"}, None),
-        ({"argv": "import sys; sys.exit(3)"}, "apply ended with 22"),
-        ({"argv": MAKE_ONCE, "undo": "import sys; sys.exit(3)"}, "undo after apply ended with 23"),
-        ({"argv": MAKE_ONCE, "undo": "import sys, pathlib; pathlib.Path(sys.argv[1]).unlink()"}, "undo without apply"),
+        ({"argv": MAKE_ONCE, "observe": CHECK, "undo": "true"}, "undone, the world is 'x', not None"),
+        ({"argv": MAKE_ONCE, "observe": "exit 1"}, "observe answers `absent` right after apply"),
+        ({"argv": MAKE_ONCE, "observe": "true"}, "a hook that can be observed|the world is None, not 'x'"),
+        ({"argv": MAKE_ONCE, "observe": CHECK, "undo": f'{DROP}; touch "$0"2'}, None),
+        ({"argv": "exit 3"}, "apply ended with 22"),
+        ({"argv": MAKE_ONCE, "undo": "exit 3"}, "undo after apply ended with 23"),
+        ({"argv": MAKE_ONCE, "undo": 'rm "$0"'}, "undo without apply"),
     ],
 )
 def test_what_breaks_a_promise_is_told(world, programs, told):
-    kit = world.kit(**programs)
+    kit = world.kit(second="none", **programs)
     if told is None:  # what the world does not show, the kit does not see
         assert kit.check() > 0
         return

@@ -19,7 +19,7 @@ def served(endpoint, live):
     endpoint.answer(world)
 
 
-def test_an_observed_endpoint_is_resumed_and_taken_back(endpoint, tmp_path, monkeypatch):
+def test_an_observed_endpoint_is_resumed_and_taken_back(endpoint, tmp_path, monkeypatch, record_property):
     monkeypatch.setenv("KIT_TOKEN", TOKEN)
     live = {"version": "1"}
     served(endpoint, live)
@@ -31,13 +31,17 @@ def test_an_observed_endpoint_is_resumed_and_taken_back(endpoint, tmp_path, monk
     }
     reset = lambda: live.update(version="1")  # noqa: E731 - the kit wants a function of nothing
     kit = HookTestKit("http", tmp_path, lambda: dict(live), reset, settings, ("KIT_TOKEN",))
-    assert kit.check() >= 4
+    kills = kit.check()
+    record_property("kill_points", {"http": kills})
+    assert kills >= 40
 
 
-def test_a_message_is_sent_at_most_once(endpoint, tmp_path, monkeypatch):
+def test_a_message_is_sent_at_most_once(endpoint, tmp_path, monkeypatch, record_property):
     monkeypatch.setenv("KIT_HOOK", f"{endpoint.url}/services/PLANTED")
     endpoint.answer((200, b"ok"))
     kit = HookTestKit(
         "slack", tmp_path, lambda: len(endpoint.got), endpoint.got.clear, {"webhook": "KIT_HOOK"}, ("KIT_HOOK",)
     )
-    assert kit.check() >= 4
+    kills = kit.check()
+    record_property("kill_points", {"slack": kills})
+    assert kills >= 30
