@@ -14,6 +14,11 @@ from pytest_leanml.vocabulary import Task
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from numpy.typing import NDArray
+
+# Rows in which a label that is not rare is met, and labels that are sooner compared than hashed.
+HEAD = 4096
+FEW_LABELS = 4
 MOST_CLASSES = 20  # more distinct integers than this may as well be amounts, so the task must be said
 
 
@@ -65,8 +70,19 @@ def plain(values: Any) -> list[Any]:
 def distinct(values: Any) -> list[Any]:
     """Return the different labels of many rows, as plain Python values in the order of their first rows."""
     if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
-        return list(pd.unique(values).tolist())
+        return list(_first_met(values).tolist())
     return list(dict.fromkeys(plain(values)))
+
+
+def _first_met(numbers: NDArray[Any]) -> NDArray[Any]:
+    """Return the different numbers in the order of their first rows; few whole ones are compared, others are hashed."""
+    met = pd.unique(numbers[:HEAD])
+    if len(numbers) <= HEAD or len(met) > FEW_LABELS or numbers.dtype.kind == "f":
+        return np.asarray(pd.unique(numbers))
+    other = numbers != met[0]
+    for label in met[1:]:
+        other &= numbers != label
+    return np.concatenate([met, pd.unique(numbers[other])]) if other.any() else np.asarray(met)
 
 
 def _refuse_missing(labels: Sequence[Any], rows: Any) -> None:

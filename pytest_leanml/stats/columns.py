@@ -208,7 +208,10 @@ def unsorted(values: npt.ArrayLike, name: str) -> Unsorted:
 def _there(floats: FloatArray) -> tuple[FloatArray, float, float]:
     """Return the values but NaN, the least and the most of them; NaN without any."""
     # One NaN makes the least value NaN: a column without any is neither searched for it nor copied.
-    present = floats[~np.isnan(floats)] if len(floats) and math.isnan(floats.min()) else floats
+    least = float(floats.min()) if len(floats) else math.nan
+    if not math.isnan(least):
+        return floats, least, float(floats.max())
+    present = floats[~np.isnan(floats)]
     return (present, float(present.min()), float(present.max())) if len(present) else (present, math.nan, math.nan)
 
 

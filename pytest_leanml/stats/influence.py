@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_leanml.stats.intervals import unvaried
-from pytest_leanml.stats.moments import standard_error
+from pytest_leanml.stats.moments import skewness, standard_error
 from pytest_leanml.stats.probabilities import LONGEST_LOSS, brier_rows, codes_of, log_loss_rows, placements, scores_of
 from pytest_leanml.stats.regression import residuals
 from pytest_leanml.vocabulary import Task
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_leanml.stats.samples import FloatArray, IntArray, Sample
+
+
+HALL = "paired-hall-t"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +56,10 @@ class Influence:
         errors = [standard_error(np.asarray(slopes) @ each.pull) for each in self.strata]
         known = [error for error in errors if error is not None]
         return math.hypot(*known) if known else None
+
+    def skew(self, slopes: tuple[float, float]) -> float:
+        """Return the skewness of ``slopes`` times both values, of rows in one stratum that differ."""
+        return skewness(np.asarray(slopes) @ self.strata[0].pull)
 
     def blind(self, slopes: tuple[float, float], confidence: float) -> float:
         """Return how far rows that were not seen could move the difference in strata where all seen moved it alike."""
@@ -103,7 +110,7 @@ def _r2_rows(sample: Sample) -> FloatArray:
 
 
 _ROWS: dict[str, tuple[Callable[[Sample], FloatArray | None], float, str]] = {
-    "log_loss": (log_loss_rows, LONGEST_LOSS, "paired-t"),
+    "log_loss": (log_loss_rows, LONGEST_LOSS, HALL),
     "brier_score": (brier_rows, 1.0, "paired-t"),
     "mae": (_absolute_rows, math.inf, "paired-t"),
     "rmse": (_root_rows, math.inf, "paired-delta"),

@@ -22,6 +22,8 @@ LimitArrays: TypeAlias = tuple[FloatArray, FloatArray]
 Triple: TypeAlias = tuple[FloatArray, FloatArray, FloatArray]
 
 EDGE = 1e-12
+# Below this the closed form loses more digits than the correction has.
+NO_SKEW = 1e-6
 
 
 def critical(confidence: float) -> float:
@@ -163,6 +165,19 @@ def student(mean: float, error: float, n: int, confidence: float) -> Limits:
     """Student's t interval of a mean from its standard error over ``n`` >= 2 rows."""
     half = critical_t(confidence, n - 1) * error
     return mean - half, mean + half
+
+
+def skewed(mean: float, error: float, n: int, skewness: float, confidence: float) -> Limits:
+    """Hall's interval of the mean of ``n`` >= 2 skewed rows (1992, JRSS B 54, 221-228), with Student's t for the normal.
+
+    Student's quotient T of skewed rows is skewed itself; g(T) = T + a T^2 + a^2 T^3 / 3 + a / (2 n), where T leaves out
+    the root of n and a is a third of the skewness, is not, rises, and is solved for T in closed form.
+    """
+    half, a = critical_t(confidence, n - 1) / math.sqrt(n), skewness / 3
+    if abs(a) < NO_SKEW:
+        return student(mean, error, n, confidence)
+    low, high = (float(np.cbrt(1 + 3 * a * (end - a / (2 * n))) - 1) / a for end in (half, -half))
+    return mean - low * error * math.sqrt(n), mean - high * error * math.sqrt(n)
 
 
 def log_scale(value: float, error: float, z: float) -> Limits:

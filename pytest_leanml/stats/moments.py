@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from pytest_leanml.stats.estimate import Estimate
-from pytest_leanml.stats.intervals import student, unvaried
+from pytest_leanml.stats.intervals import skewed, student, unvaried
 
 if TYPE_CHECKING:
     from pytest_leanml.stats.intervals import Limits
@@ -45,8 +45,20 @@ def standard_error(values: FloatArray, weights: FloatArray | None = None) -> flo
     return math.sqrt(float(pulls @ pulls) * rows / max(rows - 1, 1e-9)) / float(weights.sum())
 
 
-def mean_estimate(
-    values: FloatArray, confidence: float, *, bounds: Limits, unit: str = "1", weights: FloatArray | None = None
+def skewness(values: FloatArray) -> float:
+    """Return the third central moment over the cubed standard deviation, of n - 1; the rows vary."""
+    away = values - values.mean()
+    return float((away**3).mean() / values.std(ddof=1) ** 3)
+
+
+def mean_estimate(  # noqa: PLR0913 - keyword only
+    values: FloatArray,
+    confidence: float,
+    *,
+    bounds: Limits,
+    unit: str = "1",
+    weights: FloatArray | None = None,
+    leaning: bool = False,
 ) -> Estimate:
     """Return the mean of ``values`` with Student's t interval, cut to ``bounds``.
 
@@ -59,6 +71,7 @@ def mean_estimate(
         bounds: the lowest and highest value that a row can have; infinite where there is none.
         unit: of the values.
         weights: shape (n,), above 0; None for all the same. The interval is then "weighted-t".
+        leaning: rows without weights are so skewed that Hall's correction is due: "hall-t".
     """
     mean, n, width = mean_of(values, weights), len(values), bounds[1] - bounds[0]
     if math.isfinite(width) and (n == 1 or float(values.max() - values.min()) <= NEGLIGIBLE * width):
@@ -67,6 +80,9 @@ def mean_estimate(
     error = standard_error(values, weights)
     if error is None:
         return Estimate(mean, n, confidence=confidence, unit=unit)
-    low, high = student(mean, error, degrees(weights, n) + 1, confidence)
-    method = "student-t" if weights is None else "weighted-t"
+    if leaning and weights is None:
+        method, (low, high) = "hall-t", skewed(mean, error, n, skewness(values), confidence)
+    else:
+        method = "student-t" if weights is None else "weighted-t"
+        low, high = student(mean, error, degrees(weights, n) + 1, confidence)
     return Estimate(mean, n, max(low, bounds[0]), min(high, bounds[1]), method, confidence, unit)

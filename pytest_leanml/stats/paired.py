@@ -8,9 +8,10 @@ The estimate's ``interval`` names the method:
 - precision, recall, f1_score: "paired-bootstrap", see ``joint.bootstrap_limits``; multiclass: of their plain means.
 - roc_auc: "paired-delong" (DeLong, DeLong and Clarke-Pearson 1988, Biometrics 44, 837-845), with Student's t of
   the rarest class; multiclass: of the plain mean of each class against the rest, rows drawn at large.
-- log_loss, brier_score, mae: "paired-t" on the differences row by row.
+- log_loss: "paired-hall-t", Hall's interval (1992, JRSS B 54, 221-228) on the differences row by row: they are skewed.
+- brier_score, mae: "paired-t" on the differences row by row.
 - rmse, r2: "paired-delta", Student's t on what each row moves the metric by, to first order.
-- the last two lines, relative: "paired-delta", by the slopes of the quotient.
+- the last three lines, relative: "paired-delta", by the slopes of the quotient.
 
 Where the models differ alike in every row, t would give an interval of width zero. A bounded metric then gets
 "binomial-bound": with the confidence asked for, at most a share 1 - ((1 - confidence) / 2) ** (1 / n) of rows can
@@ -37,8 +38,8 @@ from scipy import special
 from pytest_leanml.errors import InconclusiveError, MeasurementError
 from pytest_leanml.stats.agreement import agreement
 from pytest_leanml.stats.estimate import Estimate
-from pytest_leanml.stats.influence import influence_of
-from pytest_leanml.stats.intervals import critical_t
+from pytest_leanml.stats.influence import HALL, influence_of
+from pytest_leanml.stats.intervals import critical_t, skewed
 from pytest_leanml.stats.joint import accuracy_limits, bootstrap_limits, joint_cells
 from pytest_leanml.stats.pairs import demand_same, translation
 from pytest_leanml.stats.permutation import permute
@@ -235,8 +236,11 @@ def _row_limits(asked: _Gain, influence: Influence | None) -> tuple[Limits | Non
         return None, ""
     if error is None:
         return (asked.value - blind, asked.value + blind), "binomial-bound"
+    if influence.method == HALL and not asked.relative:
+        skew = influence.skew(asked.slopes)
+        return skewed(asked.value, error, influence.known, skew, asked.confidence), HALL
     margin = critical_t(asked.confidence, influence.known - 1) * error + blind
-    method = "paired-delta" if asked.relative and influence.method == "paired-t" else influence.method
+    method = "paired-delta" if asked.relative and influence.method in ("paired-t", HALL) else influence.method
     return (asked.value - margin, asked.value + margin), method
 
 

@@ -186,10 +186,9 @@ def brier_rows(sample: Sample) -> FloatArray:
 
 
 def log_loss(sample: Sample, confidence: float) -> Estimate:
-    """Return the mean of ``log_loss_rows``, with Student's t interval."""
-    return mean_estimate(
-        log_loss_rows(sample), confidence, bounds=(0.0, LONGEST_LOSS), unit="nat", weights=sample.weights
-    )
+    """Return the mean of ``log_loss_rows``, with Hall's interval: few rows cost much, and most cost little."""
+    rows, bounds = log_loss_rows(sample), (0.0, LONGEST_LOSS)
+    return mean_estimate(rows, confidence, bounds=bounds, unit="nat", weights=sample.weights, leaning=True)
 
 
 def brier_score(sample: Sample, confidence: float) -> Estimate:

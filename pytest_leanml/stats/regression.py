@@ -43,7 +43,7 @@ def mape(sample: Sample, confidence: float) -> Estimate:
     Raises:
         InconclusiveError: a true value is 0, of which nothing is a share.
     """
-    return mean_estimate(mape_rows(sample), confidence, bounds=(0.0, math.inf), weights=sample.weights)
+    return mean_estimate(mape_rows(sample), confidence, bounds=(0.0, math.inf), weights=sample.weights, leaning=True)
 
 
 def mape_rows(sample: Sample) -> FloatArray:
@@ -59,7 +59,7 @@ def pinball_loss(sample: Sample, confidence: float, alpha: float = 0.5) -> Estim
     if not 0 < alpha < 1:
         raise MeasurementError(f"the quantile alpha = {alpha!r}", "a number strictly between 0 and 1")
     rows = pinball_rows(residuals(sample), alpha)
-    return mean_estimate(rows, confidence, bounds=(0.0, math.inf), unit=UNIT, weights=sample.weights)
+    return mean_estimate(rows, confidence, bounds=(0.0, math.inf), unit=UNIT, weights=sample.weights, leaning=True)
 
 
 def pinball_rows(errors: FloatArray, alpha: float) -> FloatArray:

@@ -3,9 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pytest_leanml.errors import ConfigError, InconclusiveError, SourceError
-from pytest_leanml.sources.task import infer_task, plain
+from pytest_leanml.sources.task import distinct, infer_task, plain
 from pytest_leanml.vocabulary import Task
 
 B, M, R = Task.BINARY, Task.MULTICLASS, Task.REGRESSION
@@ -93,3 +95,23 @@ def test_labels_that_cannot_be_sorted_still_come_in_one_order():
 
 def test_plain():
     assert [type(value) for value in plain([np.int64(1), np.str_("a"), "b"])] == [int, str, str]
+
+
+@given(
+    st.lists(st.integers(-3, 9), min_size=1, max_size=40),
+    st.sampled_from([2, 5, 4096]),
+    st.sampled_from(["int64", "int8", "uint64", "bool", "float64"]),
+)
+def test_different_labels_come_in_the_order_of_their_first_rows(values, head, kind):
+    rows = np.abs(values).astype(kind)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pytest_leanml.sources.task.HEAD", head)
+        found = distinct(rows)
+    assert found == list(dict.fromkeys(rows.tolist()))
+    assert {type(each) for each in found} == {type(rows[0].item())}
+
+
+def test_a_label_that_comes_late_is_met():
+    rows = np.zeros(10_000, dtype=np.int64)
+    rows[-1], rows[5_000] = 2, 1
+    assert distinct(rows) == [0, 1, 2]

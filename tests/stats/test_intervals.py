@@ -20,6 +20,7 @@ from pytest_leanml.stats.intervals import (
     mover_mean,
     mover_ratio,
     newcombe,
+    skewed,
     student,
     unvaried,
     wilson,
@@ -144,6 +145,24 @@ def test_parts_that_err_together_widen_the_mean():
 def test_students_interval_is_that_of_scipy():
     expected = stats.t.interval(0.9, 11, loc=3.0, scale=0.25)
     assert student(3.0, 0.25, 12, 0.9) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(("n", "skewness"), [(20, -3.5), (50, 2.0), (50, 0.3), (400, 6.0), (8, -0.01), (30, 1e-5)])
+def test_halls_interval_is_where_his_polynomial_meets_the_critical_value(n, skewness):
+    low, high = skewed(1.0, 0.25, n, skewness, 0.95)
+
+    def meets(quotient):
+        g = quotient + skewness * quotient**2 / 3 + skewness**2 * quotient**3 / 27 + skewness / (6 * n)
+        return g * math.sqrt(n)
+
+    wanted, spread = stats.t.ppf(0.975, n - 1), 0.25 * math.sqrt(n)
+    assert meets((1.0 - low) / spread) == pytest.approx(wanted, rel=1e-6)
+    assert meets((1.0 - high) / spread) == pytest.approx(-wanted, rel=1e-6)
+
+
+def test_without_skew_halls_interval_is_students():
+    assert skewed(1.0, 0.25, 20, 0.0, 0.95) == student(1.0, 0.25, 20, 0.95)
+    assert skewed(1.0, 0.25, 20, 2e-6, 0.95) == pytest.approx(student(1.0, 0.25, 20, 0.95), rel=1e-6)
 
 
 @given(st.floats(1e-9, 1e9), st.floats(1e-12, 1e9))

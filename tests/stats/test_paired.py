@@ -13,6 +13,7 @@ from sklearn import metrics as sk
 
 from pytest_leanml.errors import InconclusiveError, MeasurementError
 from pytest_leanml.stats import joint, quality
+from pytest_leanml.stats.intervals import skewed
 from pytest_leanml.stats.joint import bootstrap_limits, joint_cells, newcombe_paired
 from pytest_leanml.stats.paired import gain
 from pytest_leanml.stats.quality import METRICS, measure
@@ -159,19 +160,27 @@ def test_relative_roc_auc_has_the_delta_of_delongs_covariance():
     assert found.high - found.value == pytest.approx(margin, **CLOSE)
 
 
-@pytest.mark.parametrize("metric", ["log_loss", "brier_score"])
-def test_mean_losses_have_the_paired_t_interval_of_scipy(metric):
+def test_the_brier_score_has_the_paired_t_interval_of_scipy():
     candidate, champion = binary()
-    truth = candidate.y_true
 
     def rows(chances):
-        given = np.where(truth == 1, chances, 1 - chances)
-        return -np.log(given) if metric == "log_loss" else (1 - given) ** 2
+        return (1 - np.where(candidate.y_true == 1, chances, 1 - chances)) ** 2
 
     known = stats.ttest_rel(rows(champion.scores), rows(candidate.scores)).confidence_interval(0.9)
-    found = gain(metric, candidate, champion, confidence=0.9)
+    found = gain("brier_score", candidate, champion, confidence=0.9)
     assert (found.low, found.high) == pytest.approx((known.low, known.high), **CLOSE)
     assert (found.interval, found.confidence) == ("paired-t", 0.9)
+
+
+def test_the_log_loss_has_halls_interval_of_its_differences():
+    candidate, champion = binary()
+    losses = [-np.log(np.where(each.y_true == 1, each.scores, 1 - each.scores)) for each in (champion, candidate)]
+    rows = losses[0] - losses[1]
+    found = gain("log_loss", candidate, champion, confidence=0.9)
+    skew = stats.skew(rows) * (rows.std() / rows.std(ddof=1)) ** 3
+    known = skewed(rows.mean(), stats.sem(rows), len(rows), skew, 0.9)
+    assert (found.low, found.high) == pytest.approx(known, **CLOSE)
+    assert (found.interval, found.confidence) == ("paired-hall-t", 0.9)
 
 
 def test_mae_has_the_paired_t_interval_of_scipy():

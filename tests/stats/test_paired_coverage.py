@@ -101,7 +101,7 @@ def expected(loss):
     return float((SHARES * rows).sum())
 
 
-@pytest.mark.parametrize("n", [200, 1000])
+@pytest.mark.parametrize("n", [50, 200, 1000])
 def test_log_loss(n):
     assert LEAST <= covered(expected(lambda p: -np.log(p)), known_chances(n), "log_loss") <= 0.97
 
