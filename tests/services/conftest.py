@@ -6,20 +6,25 @@ A server that is not installed skips its tests with the reason; under LEANML_REQ
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 import warnings
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -206,3 +211,123 @@ def spark(tmp_path_factory):
         session = builder.getOrCreate()
         yield session
         session.stop()
+
+
+@dataclass
+class Version:
+    """What one version of a service does: requests a second, the share that fails, seconds of one, and a drift."""
+
+    rate: float = 200.0
+    errors: float = 0.0
+    latency: float = 0.05
+    drift: float = 0.02
+    good: float = 0.0
+    bad: float = 0.0
+
+    def lines(self, name, seconds):
+        """Pass the time and tell of it as Prometheus reads it; latencies scatter by a tenth."""
+        asked = self.rate * seconds
+        self.good, self.bad = self.good + asked * (1 - self.errors), self.bad + asked * self.errors
+        own = f'version="{name}"'
+        yield f'served_total{{{own},code="200"}} {self.good}'
+        yield f'served_total{{{own},code="500"}} {self.bad}'
+        yield f"served_latency{{{own}}} {self.latency * random.uniform(0.9, 1.1)}"
+        yield f"served_drift{{{own}}} {self.drift}"
+
+
+@dataclass
+class Served:
+    """A small service that Prometheus scrapes; a test sets what its versions do."""
+
+    port: int = 0
+    versions: dict = field(default_factory=dict)
+    up: bool = True
+    asked: float = field(default_factory=time.monotonic)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def set(self, **versions):
+        with self.lock:
+            self.up, self.versions = True, {name.lstrip("v"): Version(**each) for name, each in versions.items()}
+
+    def text(self):
+        with self.lock:
+            now = time.monotonic()
+            seconds, self.asked = now - self.asked, now
+            return "".join(f"{line}\n" for name, each in self.versions.items() for line in each.lines(name, seconds))
+
+
+def _handler(served):
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200 if served.up else 500)
+            self.end_headers()
+            self.wfile.write(served.text().encode())
+
+        def log_message(self, *_):
+            """Keep still."""
+
+    return Handler
+
+
+@pytest.fixture(scope="session")
+def served():
+    """A service of two versions, 1 and 2, both well; see Served."""
+    found = Served()
+    found.set(v1={}, v2={})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(found))
+    found.port = server.server_port
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    yield found
+    server.shutdown()
+    server.server_close()
+    thread.join(STOP_SECONDS)
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """A Prometheus that scrapes ``served`` five times a second."""
+
+    url: str
+    process: subprocess.Popen
+
+    def value(self, query):
+        """Return the value of a query's only series; None where there is none."""
+        asked = urllib.parse.urlencode({"query": query})
+        try:
+            with urllib.request.urlopen(f"{self.url}/api/v1/query?{asked}", timeout=5) as answer:
+                found = json.load(answer)["data"]["result"]
+        except (urllib.error.URLError, OSError):
+            return None
+        return float(found[0]["value"][1]) if found else None
+
+    def wait(self, query, holds):
+        """Wait until the value of a query is as wanted."""
+        deadline = time.monotonic() + START_SECONDS
+        while (found := self.value(query)) is None or not holds(found):
+            assert time.monotonic() < deadline, f"{query} is {found}"
+            time.sleep(0.1)
+
+
+@contextmanager
+def prometheus_of(folder, target):
+    """A Prometheus of its own that scrapes a port of this machine; its first scrape comes after five seconds."""
+    if shutil.which("prometheus") is None:
+        missing("Prometheus is not installed (apt-get install prometheus)")
+    port = free_port()
+    (folder / "prometheus.yml").write_text(
+        "global: {scrape_interval: 200ms, scrape_timeout: 200ms}\n"
+        f"scrape_configs: [{{job_name: served, static_configs: [{{targets: ['127.0.0.1:{target}']}}]}}]\n"
+    )
+    command = ["prometheus", f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}"]
+    command += [f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"]
+    with running(command, folder / "log", cwd=folder) as process:
+        found = Prometheus(f"http://127.0.0.1:{port}", process)
+        wait_until(lambda: found.value("up") == 1, process, folder / "log")
+        yield found
+
+
+@pytest.fixture(scope="session")
+def prometheus(served, tmp_path_factory):
+    with prometheus_of(tmp_path_factory.mktemp("prometheus"), served.port) as found:
+        yield found

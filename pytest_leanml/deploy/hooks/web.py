@@ -68,14 +68,16 @@ def url_fault(url: str) -> str:
     return "" if parts.hostname and "{" not in parts.netloc else "has no host of its own"
 
 
-def filled(value: Any, context: HookContext, *, in_url: bool = False) -> Any:
+def filled(
+    value: Any, context: HookContext, *, in_url: bool = False, escape: Callable[[str], str] = lambda text: text
+) -> Any:
     """Put the release's facts where ``{version}``, ``{digest}`` and so on stand in texts, at any depth."""
     if isinstance(value, str):
 
         def fact(found: re.Match[str]) -> str:
             name = {"release": "key"}.get(found[1], found[1])
             text = str(getattr(context, name) or "")
-            return quote(text, safe="") if in_url else text
+            return quote(text, safe="") if in_url else escape(text)
 
         return _PLACE.sub(fact, value)
     if isinstance(value, dict):
