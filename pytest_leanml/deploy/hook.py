@@ -21,9 +21,10 @@ GROUP = "leanml.deploy_hooks"
 
 
 class Observed(StrEnum):
-    """Whether the effect of a hook is there."""
+    """Whether the effect of a hook is there; what is ``begun`` is gone on with by ``apply``, or taken back by ``undo``."""
 
     ABSENT = "absent"
+    BEGUN = "begun"
     IN_PLACE = "in_place"
     UNKNOWN = "unknown"
 

@@ -22,12 +22,19 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import warnings
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
+_SPEC = importlib.util.spec_from_file_location(
+    "leanml_tests_kubernetes", Path(__file__).with_name("servers") / "kubernetes.py"
+)
+control_plane = importlib.util.module_from_spec(_SPEC)
+sys.modules[_SPEC.name] = control_plane  # dataclasses look their module up
+_SPEC.loader.exec_module(control_plane)
 
 START_SECONDS = 180
 STOP_SECONDS = 20
@@ -331,3 +338,28 @@ def prometheus_of(folder, target):
 def prometheus(served, tmp_path_factory):
     with prometheus_of(tmp_path_factory.mktemp("prometheus"), served.port) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def kubernetes(tmp_path_factory):
+    """A control plane of its own for each worker: 5 s and 1 GB."""
+    tools = control_plane.installed()
+    if tools is None:
+        missing("Kubernetes is not installed (tests/services/servers/install-kubernetes.sh)")
+    folder = tmp_path_factory.mktemp("kubernetes")
+    with ExitStack() as stack:
+
+        def start(name, command, ready):
+            log = folder / f"{name}.log"
+            process = stack.enter_context(running([str(part) for part in command], log, cwd=folder))
+            if ready is not None:
+                wait_until(ready, process, log)
+            return process
+
+        yield control_plane.up(tools, folder, start, free_port)
+
+
+@pytest.fixture
+def namespace(kubernetes):
+    with kubernetes.namespace() as name:
+        yield name

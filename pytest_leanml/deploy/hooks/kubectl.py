@@ -52,6 +52,7 @@ _FORBIDDEN = re.compile(
 _NO_CONNECTION = re.compile(
     r"dial (?:tcp|unix)\b.*(?:connection refused|no such host|no route to host|network is unreachable|no such file)"
 )
+_OWNED = re.compile(r"error: Apply failed with \d+ conflicts?:")
 _PATCH_REFUSED = "the server rejected our request due to an error in our request"
 
 Name = Annotated[Text, matching(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", "a name of Kubernetes: a-z 0-9 - .")]
@@ -337,7 +338,7 @@ def _reason(command: Sequence[str], said: str) -> Reason:
         # Another object may be what is not there: the namespace, or what an owner reference names.
         meant = found is not Reason.NOT_FOUND or command[0] != "get" or f'"{command[2]}" not found' in said
         return found if meant else Reason.OTHER
-    if _PATCH_REFUSED in said and command[0] == "patch":
+    if (_PATCH_REFUSED in said and command[0] == "patch") or _OWNED.match(said):
         return Reason.CONFLICT
     if _INVALID.search(said):
         return Reason.INVALID

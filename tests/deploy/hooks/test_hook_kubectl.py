@@ -57,6 +57,7 @@ def test_what_does_not_exist_is_none_only_where_the_server_says_so_of_this_objec
         ("error: You must be logged in to the server (Unauthorized)", Reason.FORBIDDEN),
         ("Error from server (Conflict): the object has been modified", Reason.CONFLICT),
         (REFUSED_PATCH, Reason.CONFLICT),
+        ('error: Apply failed with 1 conflict: conflict with "kubectl-edit": .data.a', Reason.CONFLICT),
         (INVALID, Reason.INVALID),
         ('error: the server doesn\'t have a resource type "virtualservices"', Reason.NO_SUCH_KIND),
         (DIAL, Reason.UNREACHABLE),
