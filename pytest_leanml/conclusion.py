@@ -171,7 +171,7 @@ class Conclusion:
 
     def _digests(self) -> dict[str, str]:
         snapshot = self.snapshot
-        return digests(snapshot.config, snapshot.subjects, snapshot.own_policies)
+        return digests(snapshot.config, snapshot.subjects, snapshot.own_policies, snapshot.files)
 
     def _decision(self, judgement: Judgement, evidence: Evidence, asked: Asked) -> Decision:
         snapshot = self.snapshot

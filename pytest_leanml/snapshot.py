@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,9 @@ from pytest_leanml.subjects import Subjects, find_subjects
 from pytest_leanml.vocabulary import EngineName
 
 if TYPE_CHECKING:
-    from pytest_leanml.config import Config, Environment
+    from collections.abc import Iterator, Sequence
+
+    from pytest_leanml.config import CheckSpec, Config, Environment
     from pytest_leanml.decision import Reason
     from pytest_leanml.options import GateOptions
     from pytest_leanml.registry.refs import ModelRef
@@ -44,6 +47,7 @@ class Snapshot:
         subjects: the models.
         context: the evidence's fixed part.
         manifest: what the judge holds the run against.
+        files: what checks name besides the data, relative to the folder of leanml.yaml.
     """
 
     options: GateOptions
@@ -56,6 +60,7 @@ class Snapshot:
     subjects: Subjects
     context: EvidenceContext
     manifest: Manifest
+    files: tuple[str, ...] = ()
 
     @property
     def own_policies(self) -> tuple[Path, ...]:
@@ -104,6 +109,7 @@ def take_snapshot(options: GateOptions, run_id: str, folder: Path, never: tuple[
         check_journal(config)
     if subjects.candidate is not None:
         rules = replace(rules, data={**rules.data, "subject_digest": subjects.candidate.digest})
+    files = named_files(config, specs)
     manifest = Manifest(
         run_id=run_id,
         declared=tuple(spec.id for spec in specs),
@@ -114,14 +120,16 @@ def take_snapshot(options: GateOptions, run_id: str, folder: Path, never: tuple[
         expired=rules.expired,
         shadow=tuple(config.policy.shadow) if config is not None else (),
         first_release=rules.data["first_release"] and subjects.champion is None,
-        snapshot=digests(config, subjects, own),
+        snapshot=digests(config, subjects, own, files),
     )
     context = _context(run_id, stamp(moment), environment, target, subjects)
     engine = options.engine or (EngineName(config.policy.engine) if config is not None else EngineName.EMBEDDED)
-    return Snapshot(options, folder, config, environment, target, rules, engine, subjects, context, manifest)
+    return Snapshot(options, folder, config, environment, target, rules, engine, subjects, context, manifest, files)
 
 
-def digests(config: Config | None, subjects: Subjects, policies: tuple[Path, ...]) -> dict[str, str]:
+def digests(
+    config: Config | None, subjects: Subjects, policies: tuple[Path, ...], files: tuple[str, ...] = ()
+) -> dict[str, str]:
     """Digest everything that must not change while tests run; what cannot be read any more is "unreadable"."""
     found = {"leanml.yaml": _digest(config.path) if config is not None else "absent"}
     if config is not None and config.policy.waivers:
@@ -135,7 +143,36 @@ def digests(config: Config | None, subjects: Subjects, policies: tuple[Path, ...
             found["the predictions"] = _digest(ref.predictions)
     for name, path in data_paths(config).items():
         found[f"the {name} data"] = _digest(path)
+    if config is not None:
+        found.update({f"the file {name}": _digest(config.root / name) for name in files})
     return found
+
+
+def named_files(config: Config | None, specs: Sequence[CheckSpec]) -> tuple[str, ...]:
+    """Return the files that checks name: schemas, suites, tables of references or cases; sorted."""
+    if config is None:
+        return ()
+    words = {word for spec in specs for word in _words(spec.settings)} | {config.data.schema_ or ""}
+    return tuple(sorted(word for word in words if word and _is_file(config.root / word)))
+
+
+def _words(value: Any) -> Iterator[str]:
+    """Yield every text within plain data."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _words(each)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for each in value:
+            yield from _words(each)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def data_paths(config: Config | None) -> dict[str, Path]:

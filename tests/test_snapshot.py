@@ -29,7 +29,7 @@ def snap(pytester):
 
 
 def again(snapshot):
-    return digests(snapshot.config, snapshot.subjects, snapshot.own_policies)
+    return digests(snapshot.config, snapshot.subjects, snapshot.own_policies, snapshot.files)
 
 
 def test_without_leanml_yaml_tests_alone_are_gated(snap):
@@ -61,6 +61,26 @@ def test_everything_a_decision_rests_on_is_digested(flights, snap):
     assert changed == names - {"the predictions"}
     (flights / "waivers.yaml").unlink()
     assert again(found)["the waivers"] == "unreadable"
+
+
+def test_the_files_that_checks_name_are_digested_too(flights, snap):
+    (flights / "gx").mkdir()
+    (flights / "schema.yaml").write_text("columns: {}\n")
+    (flights / "gx/suite.json").write_text("{}\n")
+    (flights / "airports.csv").write_text("code\nJFK\n")
+    path = flights / "leanml.yaml"
+    text = path.read_text().replace("data: {", "data: {schema: schema.yaml, ")
+    rules = "  data_quality:\n    suite: {max: 0, params: {path: gx/suite.json}}\n"
+    rules += "    references: {max: 0, params: {columns: {origin: {path: airports.csv, column: code}}}}\n"
+    path.write_text(text.replace("checks:\n", f"checks:\n{rules}"))
+    found = snap()
+    named = {"the file schema.yaml", "the file gx/suite.json", "the file airports.csv"}
+    assert named <= set(found.manifest.snapshot)
+    (flights / "schema.yaml").write_text("columns: {a: {}}\n")
+    (flights / "gx/suite.json").unlink()
+    changed = {name: digest for name, digest in again(found).items() if digest != found.manifest.snapshot[name]}
+    assert set(changed) == {"the file schema.yaml", "the file gx/suite.json"}
+    assert changed["the file gx/suite.json"] == "unreadable"
 
 
 def test_the_manifest_demands_what_is_declared_and_required(flights, snap):
