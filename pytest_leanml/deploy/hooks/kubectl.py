@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -21,7 +22,7 @@ from pytest_leanml.deploy.hooks.program import Ended, Program, environment, run
 from pytest_leanml.errors import DeployError, UnknownOutcomeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pytest_leanml.deploy.hook import HookContext
 
@@ -178,6 +179,33 @@ class Kubectl:
             raise KubectlError(f"kubectl get {kind} gives no list", Reason.OTHER)
         return items
 
+    def several(self, *named: tuple[str, str]) -> list[dict[str, Any]]:
+        """Return objects by kind and name, all of which must exist, read in one call.
+
+        Raises:
+            KubectlError: one does not exist, or they cannot be read.
+        """
+        ended = self._read(["get", *(f"{kind}/{name}" for kind, name in named), "--output=json"])
+        items = _object(ended).get("items")
+        if not isinstance(items, list) or len(items) != len(named):
+            raise KubectlError(f"kubectl get gives no list of {len(named)} objects", Reason.OTHER)
+        return items
+
+    def watch(self, kind: str, name: str, enough: Callable[[dict[str, Any]], bool], seconds: float) -> None:
+        """Look at an object each time that it changes, until it is enough, the time is over or the connection ends.
+
+        Raises:
+            KubectlError: it cannot be read.
+            Exception: what ``enough`` raised.
+        """
+        command = ["get", kind, name, "--output=json", "--watch"]
+        given = self._program_of(command, b"")
+        ended = run(
+            replace(given, limit=seconds, enough=lambda out: any(enough(each) for each in _objects(out))), self._context
+        )
+        if ended.status:
+            raise _failure(command, ended, self._context)
+
     def patch(
         self, kind: str, name: str, operations: Sequence[Mapping[str, Any]], *, dry_run: bool = False
     ) -> dict[str, Any]:
@@ -254,6 +282,9 @@ class Kubectl:
             raise UnknownOutcomeError(f"kubectl {_shown(command)} ended with 0, and {error.given}") from None
 
     def _run(self, command: Sequence[str], stdin: bytes = b"") -> Ended:
+        return run(self._program_of(command, stdin), self._context)
+
+    def _program_of(self, command: Sequence[str], stdin: bytes) -> Program:
         config = self._config
         named = {
             "kubeconfig": None if config.kubeconfig is None else str(self._context.root / config.kubeconfig),
@@ -262,20 +293,17 @@ class Kubectl:
             "request-timeout": f"{config.request_timeout:g}s",
         }
         options = [f"--{name}={value}" for name, value in named.items() if value is not None]
-        # Messages of the API server are read here, so that they are asked for in one language.
-        env = {**environment(self._context, (*_VARIABLES, *config.env)), "LC_ALL": "C", "LANG": "C"}
-        return run(
-            Program(
-                [self._program, *options, *command],
-                self._context.root,
-                env,
-                stdin,
-                limit=config.request_timeout + _MORE,
-                apart=True,
-                longest=_LONGEST,
-                alone=True,
-            ),
-            self._context,
+        return Program(
+            [self._program, *options, *command],
+            self._context.root,
+            # Messages of the API server are read here, so that they are asked for in one language.
+            {**environment(self._context, (*_VARIABLES, *config.env)), "LC_ALL": "C", "LANG": "C"},
+            stdin,
+            limit=config.request_timeout + _MORE,
+            apart=True,
+            longest=_LONGEST,
+            alone=True,
+            changes=command[0] != "get",
         )
 
 
@@ -301,6 +329,18 @@ def _object(ended: Ended) -> dict[str, Any]:
         size = len(ended.out)
         raise KubectlError(f"its answer of {size} bytes is no JSON object, or longer than {_LONGEST}", Reason.OTHER)
     return found
+
+
+def _objects(out: bytes) -> Iterator[dict[str, Any]]:
+    """Yield the JSON objects that stand one after the other, the newest first; the last may not be whole yet."""
+    text, place, found = out.decode("utf-8", "replace"), 0, list[dict[str, Any]]()
+    while (place := text.find("{", place)) >= 0:
+        try:
+            each, place = json.JSONDecoder().raw_decode(text, place)
+        except ValueError:
+            break
+        found.append(each)
+    yield from reversed(found)
 
 
 def _unsure(command: Sequence[str], ended: Ended, context: HookContext) -> NoReturn:

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING
 from pytest_leanml.errors import DeployError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pytest_leanml.deploy.hook import HookContext
@@ -42,7 +42,9 @@ class Program:
         limit: seconds after which it is ended, besides the hook's own deadline; None for that alone.
         apart: keep what it writes to stderr apart from stdout.
         longest: bytes of each that are kept, from the end.
-        alone: wait for a program that an earlier, killed deployer has left at work in the project's folder.
+        alone: wait for a program that changes something and that a killed deployer has left at work in the project's folder.
+        changes: what is run ``alone`` later, by another deployer too, waits for the end of this one.
+        enough: looks at stdout so far, and says whether to end it; None to let it end by itself.
     """
 
     argv: Sequence[str]
@@ -53,6 +55,8 @@ class Program:
     apart: bool = False
     longest: int = _LONGEST
     alone: bool = False
+    changes: bool = False
+    enough: Callable[[bytes], bool] | None = None
 
     @property
     def shown(self) -> str:
@@ -65,7 +69,7 @@ class Ended:
     """How it ended.
 
     Attributes:
-        status: its exit status; None where it was ended in the middle.
+        status: its exit status; None where it was ended in the middle, 0 where it had said enough.
         out: the end of stdout, and of stderr where the two are not apart.
         err: the end of stderr.
     """
@@ -109,16 +113,25 @@ def run(program: Program, context: HookContext) -> Ended:
         DeployError: it was not started.
     """
     # Files never wait for a reader, and outlive what writes to them.
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, _alone(program, context) as kept:
+    with _scratch(program) as out, _scratch(program) as err, _alone(program, context) as kept:
         process = _started(program, out, err if program.apart else subprocess.STDOUT, kept)
-        whole = _ended(process, context, program.limit)
-        texts = _tail(out, program.longest), _tail(err, program.longest)
-    return Ended(process.returncode if whole else None, *texts)
+        try:
+            status = _status(process, program, context, out)
+        finally:
+            _end(process)
+        return Ended(status, _tail(out, program.longest), _tail(err, program.longest))
+
+
+def _scratch(program: Program) -> IO[bytes]:
+    """What a program says that is read whole is kept in memory; that of any other may be long."""
+    if program.apart and hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("leanml"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def _started(program: Program, out: IO[bytes], err: IO[bytes] | int, kept: tuple[int, ...]) -> subprocess.Popen[bytes]:
     try:
-        with _as_file(program.stdin) as source:
+        with _as_file(program) as source:
             return subprocess.Popen(  # noqa: S603 - what leanml.yaml names, without a shell
                 program.argv,
                 cwd=program.cwd,
@@ -134,19 +147,19 @@ def _started(program: Program, out: IO[bytes], err: IO[bytes] | int, kept: tuple
 
 
 @contextmanager
-def _as_file(text: bytes) -> Iterator[IO[bytes] | int]:
-    if not text:
+def _as_file(program: Program) -> Iterator[IO[bytes] | int]:
+    if not program.stdin:
         yield subprocess.DEVNULL
         return
-    with tempfile.TemporaryFile() as file:
-        file.write(text)
+    with _scratch(program) as file:
+        file.write(program.stdin)
         file.seek(0)
         yield file
 
 
 @contextmanager
 def _alone(program: Program, context: HookContext) -> Iterator[tuple[int, ...]]:
-    """Hold a lock that the program inherits: while one is at work whose deployer was killed, no other begins.
+    """Hold a lock that a program that changes something inherits: while one is at work, no other begins.
 
     Raises:
         DeployError: it did not end in time.
@@ -160,7 +173,7 @@ def _alone(program: Program, context: HookContext) -> Iterator[tuple[int, ...]]:
             if context.stopping():
                 raise DeployError(f"{program.argv[0]} of an earlier deploy is still at work in {context.root}")
             time.sleep(_POLL)
-        yield (folder,)
+        yield (folder,) if program.changes else ()
     finally:
         os.close(folder)
 
@@ -175,15 +188,19 @@ def _locked(folder: int) -> bool:
     return True
 
 
-def _ended(process: subprocess.Popen[bytes], context: HookContext, limit: float | None) -> bool:
-    """Wait for its end; False where it was late, and the whole group was ended."""
-    late = None if limit is None else time.monotonic() + limit
+def _status(process: subprocess.Popen[bytes], program: Program, context: HookContext, out: IO[bytes]) -> int | None:
+    """Wait for its end; None where it was late."""
+    late = None if program.limit is None else time.monotonic() + program.limit
+    seen = 0
     while process.poll() is None:
         if context.stopping() or (late is not None and time.monotonic() > late):
-            _end(process)
-            return False
+            return None
+        if program.enough is not None and (size := os.fstat(out.fileno()).st_size) > seen:
+            seen = size
+            if program.enough(os.pread(out.fileno(), program.longest, 0)):
+                return 0
         time.sleep(_POLL)
-    return True
+    return process.returncode
 
 
 def _tail(output: IO[bytes], longest: int) -> bytes:
@@ -193,7 +210,9 @@ def _tail(output: IO[bytes], longest: int) -> bytes:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the program and what it has started."""
+    """End the program and what it has started, where it is still at work."""
+    if process.poll() is not None:
+        return
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):

@@ -178,7 +178,7 @@ def test_a_program_that_a_killed_deployer_left_behind_is_waited_for(told, tmp_pa
         "import os, pathlib, sys, types; from pytest_leanml.deploy.hooks.program import Program, run\n"
         f"root = pathlib.Path({str(tmp_path)!r})\n"
         "context = types.SimpleNamespace(root=root, stopping=lambda: (root / 'begun').exists() and os.kill(os.getpid(), 9))\n"
-        f"run(Program([sys.executable, '-c', {text!r}], root, dict(os.environ), alone=True), context)"
+        f"run(Program([sys.executable, '-c', {text!r}], root, dict(os.environ), alone=True, changes=True), context)"
     )
     killed = subprocess.run([sys.executable, "-c", deployer], check=False)
     assert killed.returncode == -9

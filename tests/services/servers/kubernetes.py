@@ -103,6 +103,23 @@ class Kubernetes:
             given={"apiVersion": "v1", "kind": "List", "items": list(manifests)},
         )
 
+    def settings(self, namespace: str) -> dict:
+        """What a hook is told of this cluster."""
+        return {"kubectl": str(self.kubectl), "kubeconfig": str(self.kubeconfig), "namespace": namespace}
+
+    def deploy(self, namespace: str, *manifests) -> None:
+        """Apply manifests and wait for the Deployments among them."""
+        self.apply(*({**each, "metadata": {**each["metadata"], "namespace": namespace}} for each in manifests))
+        for each in manifests:
+            if each["kind"] == "Deployment":
+                self(
+                    "rollout",
+                    "status",
+                    f"--namespace={namespace}",
+                    f"deployment/{each['metadata']['name']}",
+                    "--timeout=60s",
+                )
+
     def install(self, name) -> None:
         """Install the CRDs of ``istio``, ``argo-rollouts`` or ``flagger``, once."""
         done = self.folder / f"{name}.installed"
@@ -250,3 +267,33 @@ def _stages(stock: Path) -> str:
     good = ready.replace("  next:\n", _IS_BAD.format("false") + "  next:\n")
     bad = _BAD.replace("BAD", _IS_BAD.format("true"), 1)
     return "---\n".join([good, bad, *((stock / each).read_text() for each in _STOCK)])
+
+
+def digest(number: str) -> str:
+    """A digest that begins with some hexadecimal digits; with ``bad`` its image is never pulled."""
+    return f"sha256:{number:0<64}"
+
+
+def image(number: str) -> str:
+    return f"registry.example/flights@{digest(number)}"
+
+
+LIMITS = {"limits": {"cpu": "100m", "memory": "64Mi"}}
+
+
+def deployment(name: str, number: str, *, replicas: int = 2, resources=None, more=None, **labels: str) -> dict:
+    """A Deployment with one container ``web``; what makes no progress for 2 s has failed."""
+    labels = {"app": name, **labels}
+    container = {"name": "web", "image": image(number), "resources": LIMITS if resources is None else resources}
+    spec = {
+        "replicas": replicas,
+        "progressDeadlineSeconds": 2,
+        "minReadySeconds": 0,
+        "selector": {"matchLabels": labels},
+        "template": {
+            "metadata": {"labels": labels},
+            "spec": {"containers": [container], "terminationGracePeriodSeconds": 0},
+        },
+        **(more or {}),
+    }
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}
