@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo
 
 from pytest_leanml.config.fields import Duration, Flag, Id, Section, Text, Texts, Whole, fault, matching
 
 MAX_RETRIES = 20
 _VARIABLE = matching(r"[A-Za-z_][A-Za-z0-9_]{0,127}", "the name of an environment variable")
 Variables = tuple[Annotated[Text, _VARIABLE], ...]
+
+
+def _given(name: str, info: ValidationInfo) -> str:
+    """A hook's settings are read with the names that stand under its ``secrets:``."""
+    if info.context is not None and name not in info.context["secrets"]:
+        raise fault(
+            f"the secret {name} is not given to this hook", "a name under `secrets:`", f"add `secrets: [{name}]`"
+        )
+    return name
+
+
+# A setting of a hook that names one of its secrets.
+SecretName = Annotated[Text, _VARIABLE, AfterValidator(_given)]
 
 
 class DeployHook(Section):
@@ -25,6 +38,7 @@ class DeployHook(Section):
     timeout: Duration = Field(default="10m", validate_default=True)
     retries: Whole = Field(default=0, ge=0, le=MAX_RETRIES)
     undo: Flag = True
+    analysis: dict[str, Any] | None = None
 
     @property
     def called(self) -> str:

@@ -46,6 +46,11 @@ class Bound:
         """Whether the hook knows a way back at all."""
         return bool(getattr(self.hook, "undoable", True))
 
+    @property
+    def moves_alias(self) -> bool:
+        """Whether it moves the environment's alias, which other releases must find in the journal."""
+        return bool(getattr(self.hook, "moves_alias", False))
+
 
 class FunctionHook:
     """A plain function as a hook: it cannot be observed, so it is called at most once, and nothing takes it back."""
@@ -92,8 +97,7 @@ def find_hooks(config: Config) -> tuple[Bound, ...]:
 def _bound(config: Config, index: int, entry: DeployHook) -> Bound:
     found = _loaded(config, index, entry.use)
     model = _model_of(found)
-    if model is None and entry.with_:
-        raise config.fault(("deploy", index, "with"), f"settings for {entry.use}", "none: it takes none", "remove them")
+    _demand_place(config, index, entry, found, model)
     settings = None if model is None else _settings(config, index, entry, model)
     if inspect.isclass(found):
         make: Callable[..., Any] = found
@@ -109,6 +113,23 @@ def _bound(config: Config, index: int, entry: DeployHook) -> Bound:
         given = f"{entry.use} is no class, and no function of a context, or of a context and a pydantic model"
         raise _fault(config, index, given, "one of these")
     return Bound(entry, FunctionHook(found, settings))
+
+
+def _demand_place(config: Config, index: int, entry: DeployHook, found: Any, model: type[BaseModel] | None) -> None:
+    only = getattr(found, "only_on", entry.on)
+    if entry.on != only:
+        raise config.fault(("deploy", index, "on"), f"{entry.use} with `on: {entry.on}`", f"`on: {only}`")
+    if model is None and entry.with_:
+        raise config.fault(("deploy", index, "with"), f"settings for {entry.use}", "none: it takes none", "remove them")
+    if entry.analysis is not None and (model is None or "analysis" not in model.model_fields):
+        raise config.fault(
+            ("deploy", index, "analysis"),
+            f"an analysis for {entry.use}",
+            "none: it watches nothing",
+            "add a hook `use: analysis` after it",
+        )
+    if entry.analysis is not None and "analysis" in entry.with_:
+        raise config.fault(("deploy", index, "analysis"), "an analysis here and under `with:`", "one of them")
 
 
 def _fault(config: Config, index: int, given: str, expected: str, todo: str = "correct `use:`") -> ConfigError:
@@ -151,15 +172,17 @@ def _second(found: Any) -> Any:
 
 
 def _settings(config: Config, index: int, entry: DeployHook, model: type[BaseModel]) -> BaseModel:
+    watched = {} if entry.analysis is None else {"analysis": entry.analysis}
     try:
-        return model.model_validate(entry.with_)
+        return model.model_validate({**entry.with_, **watched}, context={"secrets": entry.secrets})
     except ValidationError as error:
         raise _told(config, index, error, model) from None
 
 
 def _told(config: Config, index: int, error: ValidationError, model: type[BaseModel]) -> ConfigError:
     first = error.errors(include_url=False)[0]
-    route = ("deploy", index, "with", *first["loc"])
+    beside = first["loc"][:1] == ("analysis",) and config.deploy[index].analysis is not None
+    route = ("deploy", index, *(() if beside else ("with",)), *first["loc"])
     names = [each.alias or name for name, each in model.model_fields.items()]
     if first["type"] == "leanml":
         told = first["ctx"]

@@ -1,9 +1,9 @@
-"""What each hook says it would do, for the dry run."""
+"""What a hook is told of a release, and what each would do, for the dry run."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_leanml.deploy.hook import HookContext
 from pytest_leanml.deploy.interrupt import HungError, Interrupt, within
@@ -18,6 +18,33 @@ if TYPE_CHECKING:
     from pytest_leanml.deploy.proof import Proven
 
 
+def context_of(release: Release, proven: Proven, registry_uri: str, root: Path, **calls: Any) -> HookContext:
+    """Make what a hook is told.
+
+    Args:
+        release: what it belongs to.
+        proven: the decision.
+        registry_uri: URI of the registry.
+        root: folder of leanml.yaml.
+        **calls: what differs from call to call, by the names of ``HookContext``.
+    """
+    return HookContext(
+        key=release.key,
+        run_id=proven.run_id,
+        model=proven.model,
+        version=proven.version,
+        digest=proven.digest,
+        alias=proven.alias,
+        environment=proven.environment,
+        before=proven.before,
+        registry_uri=registry_uri,
+        root=root,
+        decision=proven.decision,
+        evidence=proven.evidence,
+        **calls,
+    )
+
+
 def plans(hooks: Sequence[Bound], proven: Proven, release: Release, registry_uri: str, root: Path) -> Iterator[str]:
     """Yield a sentence for each hook; secrets are not read, and nothing is journalled.
 
@@ -27,22 +54,14 @@ def plans(hooks: Sequence[Bound], proven: Proven, release: Release, registry_uri
     with Interrupt() as interrupt:
         for bound in hooks:
             deadline = time.monotonic() + bound.entry.timeout
-            context = HookContext(
-                key=release.key,
+            context = context_of(
+                release,
+                proven,
+                registry_uri,
+                root,
                 step=bound.name,
-                run_id=proven.run_id,
-                model=proven.model,
-                version=proven.version,
-                digest=proven.digest,
-                alias=proven.alias,
-                environment=proven.environment,
-                before=proven.before,
-                registry_uri=registry_uri,
-                root=root,
-                decision=proven.decision,
-                evidence=proven.evidence,
                 deadline=deadline,
-                stopping=lambda deadline=deadline: interrupt.requested or time.monotonic() > deadline,  # type: ignore[misc]
+                stopping=lambda deadline=deadline: interrupt.requested or time.monotonic() > deadline,
                 progress=lambda _text: None,
                 audit=lambda _event, _facts: None,
                 remember=lambda _facts: None,

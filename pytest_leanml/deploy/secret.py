@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from pathlib import Path
@@ -11,9 +12,10 @@ from urllib.parse import quote
 from pytest_leanml.errors import GateUsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 HIDDEN = "***"
+_URL_SAFE = str.maketrans("+/", "-_")
 # A shorter one cannot be told from the text around it.
 _SHORTEST = 6
 
@@ -53,7 +55,7 @@ def _from_file(name: str, path: str | None) -> str:
 
 
 class Redactor:
-    """Replaces secrets in texts by ***, also as JSON, as ``repr`` and as a URL would write them."""
+    """Replaces secrets in texts by ***, also as JSON, ``repr``, a URL, hexadecimals and base64 write them."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         forms = {form for value in values for form in _forms(value)}
@@ -74,4 +76,16 @@ def _forms(value: str) -> set[str]:
     written = {json.dumps(each)[1:-1] for each in whole} | {
         json.dumps(each, ensure_ascii=False)[1:-1] for each in whole
     }
-    return whole | written | {repr(each)[1:-1] for each in whole} | {quote(each, safe="") for each in whole}
+    coded = {form for each in whole for form in _coded(each.encode("utf-8", "surrogateescape"))}
+    plain = whole | written | {repr(each)[1:-1] for each in whole} | coded
+    return plain | {quote(each, safe="") for each in whole | coded}
+
+
+def _coded(value: bytes) -> Iterator[str]:
+    """Yield it as hexadecimals, and as the letters of base64 that are its own wherever in a longer text it begins."""
+    yield from (value.hex(), value.hex().upper())
+    for before in range(3):
+        whole = base64.b64encode(bytes(before) + value).decode()
+        own = whole[(8 * before + 5) // 6 : 8 * (before + len(value)) // 6]
+        yield from (own, own.translate(_URL_SAFE))
+    yield from (base64.b64encode(value).decode(), base64.urlsafe_b64encode(value).decode())

@@ -126,7 +126,7 @@ class Steps:
             told = (
                 self._alias.apply(begun=False)
                 if self._alias is not None
-                else "the decision is a DENY, and no alias was moved"
+                else "the decision is a DENY, and promotes nothing"
             )
         except UnknownOutcomeError:
             raise

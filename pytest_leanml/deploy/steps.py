@@ -8,9 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from pytest_leanml.deploy.hook import Applied, HookContext, Observed
+from pytest_leanml.deploy.hook import Applied, Observed
 from pytest_leanml.deploy.interrupt import HungError, Interrupt, within
-from pytest_leanml.deploy.journal import HOOK, MAX_DETAIL, State, hook_step
+from pytest_leanml.deploy.journal import HOOK, MAX_DETAIL, State, alias_step, hook_step
+from pytest_leanml.deploy.planning import context_of
 from pytest_leanml.errors import DeployError, LeanmlError, StoreError, UnknownOutcomeError
 from pytest_leanml.strict import dump_json, load_json
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from pytest_leanml.deploy.catalogue import Bound
+    from pytest_leanml.deploy.hook import HookContext
     from pytest_leanml.deploy.journal import Journal, Release
     from pytest_leanml.deploy.lock import Held
     from pytest_leanml.deploy.progress import Progress
@@ -278,20 +280,12 @@ class HookStep:
             open_.clear()  # a hook that was left behind writes nothing any more
 
     def _context(self, deadline: float, open_: list[bool], heard: Interrupt) -> HookContext:
-        stage, proven = self._stage, self._stage.proven
-        return HookContext(
-            key=stage.release.key,
-            run_id=proven.run_id,
-            model=proven.model,
-            version=proven.version,
-            digest=proven.digest,
-            alias=proven.alias,
-            environment=proven.environment,
-            before=proven.before,
-            registry_uri=stage.registry_uri,
-            root=stage.root,
-            decision=proven.decision,
-            evidence=proven.evidence,
+        stage = self._stage
+        return context_of(
+            stage.release,
+            stage.proven,
+            stage.registry_uri,
+            stage.root,
             deadline=deadline,
             stopping=lambda: heard.requested or not open_ or time.monotonic() > deadline,
             progress=self._say,
@@ -327,6 +321,8 @@ class HookStep:
 
     def _write(self, state: State, detail: str = "", remember: str | None = None) -> None:
         stage = self._stage
+        if self._bound.moves_alias and state in {State.INTENT, State.DONE}:
+            stage.journal.write(stage.release, alias_step(stage.proven.alias), state, stage.redact(detail))
         kept = stage.redact(remember) if remember is not None else None
         stage.journal.write(stage.release, self.step, state, stage.redact(detail), remember=kept)
 

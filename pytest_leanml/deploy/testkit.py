@@ -65,6 +65,7 @@ class HookTestKit:
         digest: of the artifact of version 2 of ``model``, for a hook that fetches it.
         registry: URI of the registry; None is ``mlflow.db`` in ``root``.
         done: what hooks before this one have told, by their names.
+        on: the verdict that it runs on: ``allow`` or ``deny``.
     """
 
     use: str
@@ -78,6 +79,7 @@ class HookTestKit:
     digest: str = f"sha256:{'0' * 64}"
     registry: str | None = None
     done: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    on: Literal["allow", "deny"] = "allow"
 
     def check(self) -> int:
         """Run every check.
@@ -185,6 +187,7 @@ class HookTestKit:
     def _server(self, folder: Path) -> Iterator[_Ask]:
         """Start a process that forks one child for each request: what is killed has loaded everything already."""
         entry = {"use": self.use, "name": "hook", "with": dict(self.settings), "secrets": list(self.secrets)}
+        entry["on"] = self.on
         (folder / "leanml.yaml").write_text(f"version: 1\ndeploy: {dump_json([entry])}", encoding="utf-8")
         registry = self.registry or f"sqlite:///{self.root / 'mlflow.db'}"
         done = {name: dict(told) for name, told in self.done.items()}
@@ -359,7 +362,7 @@ def _tell_before(file: Path, done: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def _stage(bound: Any, journal: Journal, points: Points, root: Path, world: Mapping[str, Any]) -> Stage:
-    decision = {"run_id": "01TESTKIT", "verdict": "ALLOW", "environment": "production"}
+    decision = {"run_id": "01TESTKIT", "verdict": bound.entry.on.upper(), "environment": "production"}
     proven = Proven(decision, {}, "model", "2", world["digest"], "champion", "1", "production")
     secrets = read_secrets(bound.entry.secrets)
     return Stage(

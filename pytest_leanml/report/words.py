@@ -145,12 +145,21 @@ def outcome(decision: Decision, *, promoted: bool, status: int = 0) -> str:
             "no model is named in leanml.yaml, so nothing can be promoted" if decision.verdict == "ALLOW" else "denied"
         )
     if decision.verdict != "ALLOW":
-        return f"{subject(decision)} is not promoted{where}; the registry is as it was"
+        then = "its hooks were run" if _hooks_ran(decision, status) else "the registry is as it was"
+        return f"{subject(decision)} is not promoted{where}; {then}"
     if promoted:
         return f"{subject(decision)} is promoted{where}: the alias {alias!r} names it now"
     if status == ExitStatus.UNKNOWN:
         return f"{subject(decision)} may be promoted{where}; whether the alias {alias!r} names it now is not known"
     return f"{subject(decision)} may be promoted{where}; nothing was moved"
+
+
+def _hooks_ran(decision: Decision, status: int) -> bool:
+    """Whether hooks `on: deny` were begun; where the deployer would not, it says so as a reason or a warning."""
+    asked = any(each.rule == "deploy" for each in decision.reasons)
+    refused = any(each.rule == "deploy" for each in decision.warnings)
+    failed = status in {ExitStatus.HOOK_FAILED, ExitStatus.UNKNOWN}
+    return "deploy" in decision.timings and not asked and (failed or not refused)
 
 
 def outcome_of(check: Mapping[str, Any]) -> str:

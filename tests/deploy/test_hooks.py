@@ -343,6 +343,18 @@ def bare(context):
     return Applied(observable=False, told="noted")
 
 
+class Analysis(BaseModel, extra="forbid"):
+    every: int
+
+
+class Watched(BaseModel):
+    analysis: Analysis
+
+
+def watch(context: "HookContext", settings: "Watched"):
+    (context.root / "watched.made").write_text(str(settings.analysis.every))
+
+
 def odd(context: "HookContext"):
     return 3
 
@@ -398,6 +410,13 @@ def test_a_function_is_a_hook_that_runs_at_most_once(project, module):
     assert project.deploy(action=Action.UNDO).status == 23
 
 
+@pytest.mark.parametrize("beside", [True, False])
+def test_an_analysis_stands_beside_with_or_in_it(project, module, beside):
+    analysis = {"analysis": {"every": 3}}
+    configure(project, {"use": f"{module}:watch", **(analysis if beside else {"with": analysis})})
+    assert (project.deploy().status, made(project)) == (0, {"watched": "3"})
+
+
 @pytest.mark.parametrize(("name", "told"), [("odd", "returned int"), ("leave", "SystemExit: 0")])
 def test_a_function_that_goes_its_own_ways_is_unknown(project, module, name, told):
     configure(project, {"use": f"{module}:{name}"})
@@ -424,6 +443,14 @@ def test_a_hook_that_hangs_is_left_behind_and_not_believed(project, module, monk
         ({"use": "{0}:note", "with": {"path": 3}}, "Input should be a valid string"),
         ({"use": "{0}:note"}, "the setting 'path' is missing"),
         ({"use": "comand"}, "did you mean `command`?"),
+        ({"use": "rollback"}, "rollback with `on: allow`"),
+        ({"use": "http", "with": {"url": "https://x.example/", "bearer": "TOKEN"}}, "add `secrets: [TOKEN]`"),
+        ({"use": "slack", "secrets": ["TOKENS"], "with": {"webhook": "TOKEN"}}, "the secret TOKEN is not given"),
+        ({"use": "command", "with": {"argv": ["x"]}, "analysis": {}}, "an analysis for command"),
+        ({"use": "{0}:bare", "analysis": {}}, "none: it watches nothing"),
+        ({"use": "{0}:watch", "analysis": {"every": "soon"}}, "'soon'"),
+        ({"use": "{0}:watch", "analysis": {"every": 3, "evry": 3}}, "is no setting here"),
+        ({"use": "{0}:watch", "analysis": {"every": 3}, "with": {"analysis": {"every": 4}}}, "one of them"),
         ({"use": "command", "with": {"argv": ["x"], "cwd": "s3://x"}}, "is a URL"),
         ({"use": "command", "with": {"argv": ["x"], "envs": []}}, "did you mean `env`?"),
     ],

@@ -12,9 +12,9 @@ from urllib.parse import urlencode
 
 from pydantic import Field
 
+from pytest_leanml.config.deploy import SecretName  # noqa: TC001 - pydantic reads the annotations
 from pytest_leanml.config.fields import Section, Text, Whole, matching
 from pytest_leanml.deploy.hook import Applied, HookContext, Observed
-from pytest_leanml.deploy.hooks.http import Variable  # noqa: TC001 - pydantic reads the annotations
 from pytest_leanml.deploy.hooks.web import Request, Url, as_body, demanded, filled, secret, send, url_fault
 from pytest_leanml.errors import DeployError, UnknownOutcomeError
 
@@ -30,7 +30,7 @@ class GithubConfig(Section):
     """Settings: what is posted, the name of the token's secret, and where; GitHub's own variables are the defaults."""
 
     post: Literal["deployment", "comment"] = "deployment"
-    token: Variable
+    token: SecretName
     repository: Annotated[Text, matching(_OWNER_AND_NAME, "owner/name")] | None = None
     api: Url | None = None
     ref: Text | None = None

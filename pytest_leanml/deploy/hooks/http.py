@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from pytest_leanml.config.deploy import SecretName
 from pytest_leanml.config.fields import Duration, Flag, Section, Text, Whole, fault, matching
 from pytest_leanml.deploy.hook import Applied, HookContext, Observed
 from pytest_leanml.deploy.hooks.web import Answer, Request, Url, as_body, demanded, filled, secret, send, signature
@@ -79,8 +81,8 @@ class HttpConfig(Section):
     url: Url
     method: Literal["POST", "PUT"] = "POST"
     body: Body = Field(default_factory=dict)
-    bearer: Variable | None = None
-    hmac: Variable | None = None
+    bearer: SecretName | None = None
+    hmac: SecretName | None = None
     idempotent: Flag = False
     attempts: Whole = Field(default=3, ge=1, le=10)
     connect_timeout: Duration = Field(default="10s", validate_default=True)
@@ -99,8 +101,11 @@ class Http:
         self.undoable = config.undo is not None
 
     def plan(self, context: HookContext) -> str:
-        """Name the request."""
-        return f"send {self._config.method} {filled(self._config.url, context, in_url=True)}"
+        """Name the request; what hooks before it will have told is not known yet."""
+        url = self._config.url
+        with suppress(DeployError):
+            url = filled(url, context, in_url=True)
+        return f"send {self._config.method} {url}"
 
     def apply(self, context: HookContext) -> Applied:
         """Send it, and where the endpoint is idempotent repeat it until there is an answer.

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
+from pytest_leanml.deploy.secret import Redactor
 from pytest_leanml.errors import DeployError
 
 if TYPE_CHECKING:
@@ -72,21 +73,23 @@ class Ended:
         status: its exit status; None where it was ended in the middle, 0 where it had said enough.
         out: the end of stdout, and of stderr where the two are not apart.
         err: the end of stderr.
+        hide: replaces secrets in what is told of it.
     """
 
     status: int | None
     out: bytes = field(repr=False)
     err: bytes = field(default=b"", repr=False)
+    hide: Callable[[str], str] = field(default=str, repr=False)
 
     @property
     def said(self) -> str:
         """The end of what it said, for a message; empty or led by a colon."""
-        return told(self.err or self.out)
+        return told(self.err or self.out, self.hide)
 
 
-def told(output: bytes) -> str:
-    """Return the end of an output behind a colon; empty where there is none."""
-    text = output.decode("utf-8", "replace").strip()
+def told(output: bytes, hide: Callable[[str], str] = str) -> str:
+    """Return the end of an output behind a colon; empty where there is none. What is cut off is no half of a secret."""
+    text = hide(output.decode("utf-8", "replace").strip())
     return f": {text[-_SHOWN:]}" if text else ""
 
 
@@ -119,7 +122,8 @@ def run(program: Program, context: HookContext) -> Ended:
             status = _status(process, program, context, out)
         finally:
             _end(process)
-        return Ended(status, _tail(out, program.longest), _tail(err, program.longest))
+        hide = Redactor(context.secrets.values())
+        return Ended(status, _tail(out, program.longest), _tail(err, program.longest), hide)
 
 
 def _scratch(program: Program) -> IO[bytes]:

@@ -14,7 +14,8 @@ from urllib.parse import urlencode
 
 from pydantic import AfterValidator, Field
 
-from pytest_leanml.config.fields import Duration, Section, Text, fault, matching
+from pytest_leanml.config.deploy import SecretName  # noqa: TC001 - pydantic reads the annotations
+from pytest_leanml.config.fields import Duration, Section, fault
 from pytest_leanml.deploy.hooks.web import Request, Url, filled, secret, send
 from pytest_leanml.errors import DeployError, InconclusiveError, LeanmlError
 
@@ -48,9 +49,7 @@ class PrometheusConfig(Section):
     """Where Prometheus, or what speaks its API, is."""
 
     prometheus: Annotated[Url, AfterValidator(_plain)]
-    bearer: Annotated[Text, matching(r"[A-Za-z_][A-Za-z0-9_]{0,127}", "the name of an environment variable")] | None = (
-        None
-    )
+    bearer: SecretName | None = None
     connect_timeout: Duration = Field(default="5s", validate_default=True)
     answer_timeout: Duration = Field(default="10s", validate_default=True)
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import model_validator
 
+from pytest_leanml.config.deploy import SecretName  # noqa: TC001 - pydantic reads the annotations
 from pytest_leanml.config.fields import Section, Text, fault
 from pytest_leanml.deploy.hook import Applied, HookContext, Observed
-from pytest_leanml.deploy.hooks.http import Variable  # noqa: TC001 - pydantic reads the annotations
 from pytest_leanml.deploy.hooks.web import Answer, Request, Url, as_body, demanded, filled, secret, send, url_fault
 from pytest_leanml.errors import DeployError, UnknownOutcomeError
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class SlackConfig(Section):
     """Settings: the name of the secret that is an incoming webhook, or a token's name and a channel."""
 
-    webhook: Variable | None = None
-    token: Variable | None = None
+    webhook: SecretName | None = None
+    token: SecretName | None = None
     channel: Text | None = None
     api: Url = "https://slack.com/api"
     report: Url | None = None

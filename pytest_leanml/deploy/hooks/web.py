@@ -40,7 +40,9 @@ _SHOWN = 200
 _OK = range(200, 300)
 # The other side says that it did not act: moved for good, most 4xx, not implemented, not now (RFC 9110, section 15).
 _NOT_DONE = frozenset({301, 307, 308, 501, 503, *range(400, 500)})
-_PLACE = re.compile(r"\{(release|model|version|digest|alias|environment|before|run_id)\}")
+_PLACE = re.compile(
+    r"\{(?:(release|model|version|digest|alias|environment|before|run_id)|done\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_]+))\}"
+)
 
 
 def _checked(url: str) -> str:
@@ -71,18 +73,30 @@ def url_fault(url: str) -> str:
 def filled(
     value: Any, context: HookContext, *, in_url: bool = False, escape: Callable[[str], str] = lambda text: text
 ) -> Any:
-    """Put the release's facts where ``{version}``, ``{digest}`` and so on stand in texts, at any depth."""
+    """Put facts where ``{version}``, ``{digest}``, ``{done.image.digest}`` and so on stand in texts, at any depth.
+
+    Raises:
+        DeployError: no hook before this one has told such a thing.
+    """
     if isinstance(value, str):
 
         def fact(found: re.Match[str]) -> str:
-            name = {"release": "key"}.get(found[1], found[1])
-            text = str(getattr(context, name) or "")
+            text = _fact(found, context)
             return quote(text, safe="") if in_url else escape(text)
 
         return _PLACE.sub(fact, value)
     if isinstance(value, dict):
         return {key: filled(each, context) for key, each in value.items()}
     return [filled(each, context) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _fact(found: re.Match[str], context: HookContext) -> str:
+    if found[1] is not None:
+        return str(getattr(context, {"release": "key"}.get(found[1], found[1])) or "")
+    told = context.done.get(found[2], {}).get(found[3])
+    if told is None:
+        raise DeployError(f"no hook before this one has told {found[0]}", todo="name a hook that runs before it")
+    return str(told)
 
 
 def secret(context: HookContext, name: str) -> str:
