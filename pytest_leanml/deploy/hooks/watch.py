@@ -152,7 +152,7 @@ def _read(metric: MetricConfig, prometheus: Prometheus) -> _Found:
     except InconclusiveError as error:
         return _Found(Outcome.INCONCLUSIVE, f"{metric.name}: {error.given}", numbers)
     if metric.samples is not None and numbers["samples"] < (metric.min_samples or 0):
-        told = f"{metric.name} has {numbers['samples']:g} samples, fewer than {metric.min_samples}"
+        told = f"{metric.name} has {numbers['samples']:.4g} samples, fewer than {metric.min_samples}"
         return _Found(Outcome.INCONCLUSIVE, told, numbers, reading)
     return _limited(metric, reading, numbers)
 
