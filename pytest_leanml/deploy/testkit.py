@@ -66,6 +66,7 @@ class HookTestKit:
         registry: URI of the registry; None is ``mlflow.db`` in ``root``.
         done: what hooks before this one have told, by their names.
         on: the verdict that it runs on: ``allow`` or ``deny``.
+        loads: modules that the hook imports when it runs; imported once, they are not imported for every kill.
     """
 
     use: str
@@ -80,6 +81,7 @@ class HookTestKit:
     registry: str | None = None
     done: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     on: Literal["allow", "deny"] = "allow"
+    loads: tuple[str, ...] = ()
 
     def check(self) -> int:
         """Run every check.
@@ -191,7 +193,7 @@ class HookTestKit:
         (folder / "leanml.yaml").write_text(f"version: 1\ndeploy: {dump_json([entry])}", encoding="utf-8")
         registry = self.registry or f"sqlite:///{self.root / 'mlflow.db'}"
         done = {name: dict(told) for name, told in self.done.items()}
-        world = {"digest": self.digest, "registry": registry, "done": done}
+        world = {"digest": self.digest, "registry": registry, "done": done, "loads": self.loads}
         command = [sys.executable, "-m", "pytest_leanml.deploy.testkit", str(folder), str(self.root), json.dumps(world)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own interpreter
             ask = _Ask(process)
@@ -243,6 +245,8 @@ def _demand(holds: bool, told: str) -> None:  # noqa: FBT001 - an assertion
 def main(folder: Path, root: Path, world: Mapping[str, Any]) -> None:
     """Serve requests, one line of JSON each; each is carried out by a child of its own."""
     bound = find_hooks(load_config(folder / "leanml.yaml"))[0]
+    for module in world["loads"]:
+        importlib.import_module(module)
     _tell_before(folder / "empty.db", world["done"])
     sys.dont_write_bytecode = True  # a file that is written for an import is no effect of the hook
     if sys.platform == "linux":

@@ -159,6 +159,38 @@ def _tag(client: Client, name: str, version: str, key: str, value: str) -> None:
     )
 
 
+def tag_version(client: Client, name: str, version: str, key: str, value: str | None) -> None:
+    """Set a tag of a version; None takes it away.
+
+    Raises:
+        RegistryError: no answer.
+    """
+    if value is not None:
+        _tag(client, name, version, key, value)
+        return
+    client.ask(
+        f"remove the tag {key} of {name} {version}",
+        lambda mlflow: _done(mlflow.delete_model_version_tag(name, version, key)),
+        write=True,
+    )
+
+
+def delete_version(client: Client, name: str, version: str) -> None:
+    """Delete a version that no alias names; one that is gone already is fine.
+
+    MLflow deletes the aliases of a version with it, so that they are asked for right before.
+
+    Raises:
+        RegistryError: an alias names it, or no answer.
+    """
+    for alias, named in demand_aliases(client, check_name(name)).items():
+        if named == check_version(version):
+            raise RegistryError(f"the alias {alias!r} names version {version} of {name}", "a version without an alias")
+    client.find(
+        f"delete {name} {version}", lambda mlflow: _done(mlflow.delete_model_version(name, version)), write=True
+    )
+
+
 def _done(_: object) -> bool:
     return True
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_leanml.registry.client import Client
 from pytest_leanml.registry.fetching import fetch
-from pytest_leanml.registry.lookups import aliases_of, demand_aliases, demand_version, versions
-from pytest_leanml.registry.promotion import approve, fetched, move_alias, rollback
+from pytest_leanml.registry.lookups import Version, aliases_of, demand_aliases, demand_version, versions
+from pytest_leanml.registry.promotion import approve, delete_version, fetched, move_alias, rollback, tag_version
 from pytest_leanml.registry.reach import locate
 from pytest_leanml.registry.records import count_streak, ordered, read_tags
 from pytest_leanml.registry.refs import (
@@ -86,6 +86,40 @@ class Registry:
             RegistryError: it names something else (another gate won), or no answer.
         """
         return move_alias(self._client, name, alias, version, expect=expect)
+
+    def versions(self, name: str) -> tuple[Version, ...]:
+        """Return the versions of a registered model, oldest first.
+
+        Raises:
+            GateUsageError: no name, or no registry at that place.
+            RegistryError: no answer.
+        """
+        return tuple(versions(self._client, check_name(name)))
+
+    def aliases(self, name: str) -> dict[str, str]:
+        """Return alias -> version of a registered model.
+
+        Raises:
+            GateUsageError: no model has that name.
+            RegistryError: no answer.
+        """
+        return demand_aliases(self._client, check_name(name))
+
+    def tag(self, name: str, version: str, key: str, value: str | None) -> None:
+        """Set a tag of a version; None takes it away.
+
+        Raises:
+            RegistryError: no answer.
+        """
+        tag_version(self._client, name, version, key, value)
+
+    def delete_version(self, name: str, version: str) -> None:
+        """Delete a version for good; its run and its artifact stay. One that is gone already is fine.
+
+        Raises:
+            RegistryError: an alias names it, or no answer.
+        """
+        delete_version(self._client, name, version)
 
     def record(self, ref: ModelRef, decision: Mapping[str, Any], files: Sequence[Path]) -> tuple[str, ...]:
         """Write a decision to the candidate's version and run.

@@ -5,6 +5,7 @@ A server that is not installed skips its tests with the reason; under LEANML_REQ
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import json
 import os
@@ -23,7 +24,7 @@ import urllib.parse
 import urllib.request
 import warnings
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -363,3 +364,271 @@ def kubernetes(tmp_path_factory):
 def namespace(kubernetes):
     with kubernetes.namespace() as name:
         yield name
+
+
+def loaded(name: str):
+    """A file of tests/deploy: its fixtures and helpers are wanted here too."""
+    path = Path(__file__).parents[1] / "deploy" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"leanml_services_{name}", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+deploying = loaded("conftest")
+judged, project = deploying.judged, deploying.project
+hooks = loaded("test_hooks")
+
+
+@pytest.fixture
+def given(monkeypatch):
+    """Give variables to the deployers that a project starts, which get few otherwise, and to this process."""
+    before = deploying.environment
+
+    def give(**variables):
+        monkeypatch.setattr(deploying, "environment", lambda: before() | variables)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    return give
+
+
+@pytest.fixture
+def found_nowhere(project):
+    """Demand that no file of the project, journal and audit log included, and no output holds a secret."""
+
+    def demand(secret, *outputs):
+        for path in project.root.rglob("*"):
+            assert not path.is_file() or secret.encode() not in path.read_bytes(), path
+        assert not any(secret in str(each) for each in outputs)
+
+    return demand
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A registry with versions 1 and 2 of ``model``, which hold one folder."""
+
+    root: Path
+
+    @property
+    def uri(self) -> str:
+        return f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def folder(self) -> Path:
+        return self.root / "made"
+
+    @property
+    def digest(self) -> str:
+        from pytest_leanml.digest import digest_artifact
+
+        return digest_artifact(self.folder)
+
+
+@pytest.fixture(scope="session")
+def registered(tmp_path_factory):
+    from mlflow.tracking import MlflowClient
+
+    from pytest_leanml.registry.quiet import quietly
+
+    found = Registered(tmp_path_factory.mktemp("registered"))
+    (found.folder / "data").mkdir(parents=True)
+    (found.folder / "MLmodel").write_text("flavors: {}\n")
+    (found.folder / "data" / "weights \u00fc.bin").write_bytes(b"weights" * 1000)
+    with quietly():
+        client = MlflowClient(tracking_uri=found.uri, registry_uri=found.uri)
+        client.create_registered_model("model")
+        for _ in range(2):
+            client.create_model_version("model", str(found.folder))
+    return found
+
+
+@pytest.fixture
+def told(registered):
+    """Make a context of one release; ``told.said`` is what the hook said, ``told.memory`` what it remembered."""
+    from pytest_leanml.deploy.hook import HookContext
+
+    class Told:
+        def __init__(self):
+            self.memory, self.said, self.stop = {}, [], False
+
+        def __call__(self, **more):
+            late = time.monotonic() + 120
+            evidence = {"digest": "sha256:ee"}
+            known = {
+                "key": "k" * 64,
+                "run_id": "01RUN",
+                "model": "model",
+                "version": "2",
+                "digest": registered.digest,
+                "alias": "champion",
+                "environment": "production",
+                "before": "1",
+                "registry_uri": registered.uri,
+                "root": registered.root,
+                "decision": {"run_id": "01RUN", "verdict": "ALLOW", "evidence": evidence},
+                "evidence": {},
+                "deadline": late,
+                "stopping": lambda: self.stop or time.monotonic() > late,
+                "progress": self.said.append,
+                "audit": lambda *_: None,
+                "remember": self.memory.update,
+                "remembered": self.memory,
+                "step": "hook",
+            }
+            return HookContext(**{**known, **more})
+
+        def other(self, context, key, **more):
+            """The same for another release, with a memory of its own, which is returned too."""
+            memory = {}
+            return replace(context, key=key * 64, remember=memory.update, remembered=memory, **more), memory
+
+    return Told()
+
+
+def cached(name: str) -> Path:
+    """Where an installer of ``servers/`` puts what it has built."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "leanml" / name
+
+
+def _listening(port: int) -> bool:
+    with socket.socket() as asked:
+        asked.settimeout(1)
+        return asked.connect_ex(("127.0.0.1", port)) == 0
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A versitygw whose buckets keep versions where they are told to."""
+
+    port: int
+    folder: Path
+    process: subprocess.Popen
+    key: str = "AKIAPLANTEDPLANTED00"
+    secret: str = "planted-secret-of-the-bucket"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def client(self):
+        import boto3
+        from botocore.config import Config
+
+        options = Config(signature_version="s3v4", s3={"addressing_style": "path"}, connect_timeout=5, read_timeout=20)
+        session = boto3.session.Session(self.key, self.secret, region_name="us-east-1")
+        return session.client("s3", endpoint_url=self.url, config=options)
+
+
+@contextmanager
+def s3_running(folder: Path, port: int | None = None):
+    binary = cached("versitygw-1.8.0") / "versitygw"
+    if not binary.exists() or importlib.util.find_spec("boto3") is None:
+        missing("versitygw or boto3 is not installed (tests/services/servers/install-versitygw.sh, the group services)")
+    for name in ("root", "versions"):  # one may not lie in the other
+        (folder / name).mkdir(exist_ok=True)
+    port, log = port or free_port(), folder / "log"
+    command = [str(binary), "--quiet", "--port", f"127.0.0.1:{port}", "posix"]
+    command += ["--versioning-dir", str(folder / "versions"), str(folder / "root")]
+    account = {"ROOT_ACCESS_KEY": S3Server.key, "ROOT_SECRET_KEY": S3Server.secret}
+    with running(command, log, env=os.environ | account, cwd=folder) as process:
+        wait_until(lambda: _listening(port), process, log)
+        yield S3Server(port, folder, process)
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory):
+    with s3_running(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def own_s3_server(tmp_path):
+    """Start one that may be killed, and start it again on its port with what it holds."""
+    folder = tmp_path / "s3"
+    folder.mkdir()
+    return lambda port=None: s3_running(folder, port)
+
+
+@dataclass(frozen=True)
+class ImageRegistry:
+    """A registry of images on this machine."""
+
+    port: int
+    process: subprocess.Popen
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def ask(self, path, method="GET", account=None):
+        """Return status, body and headers."""
+        accept = "application/vnd.oci.image.manifest.v1+json"
+        request = urllib.request.Request(f"http://{self.host}/v2/{path}", method=method, headers={"Accept": accept})
+        if account:
+            request.add_header("Authorization", f"Basic {base64.b64encode(':'.join(account).encode()).decode()}")
+        try:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=20) as answer:
+                return answer.status, answer.read(), answer.headers
+        except urllib.error.HTTPError as error:
+            return error.code, error.read(), error.headers
+
+    def names(self, repository, account=None):
+        """What each tag names."""
+        status, body, _ = self.ask(f"{repository}/tags/list", account=account)
+        tags = (json.loads(body).get("tags") if status == 200 else None) or []
+        found = {tag: self.ask(f"{repository}/manifests/{tag}", account=account) for tag in tags}
+        return {tag: answer[2]["Docker-Content-Digest"] for tag, answer in found.items() if answer[0] == 200}
+
+
+REGISTRY = """\
+version: 0.1
+log: {{level: error}}
+storage:
+  filesystem: {{rootdirectory: "{folder}/data"}}
+  delete: {{enabled: {delete}}}
+http: {{addr: "127.0.0.1:{port}"}}
+"""
+
+
+@contextmanager
+def registry_running(folder, *, delete="true", account=None, port=None):
+    """``account`` is a line of an htpasswd file."""
+    if shutil.which("docker-registry") is None:
+        missing("no registry is installed (apt-get install docker-registry buildah podman)")
+    folder.mkdir(exist_ok=True)
+    port, log = port or free_port(), folder / "log"
+    text = REGISTRY.format(folder=folder, port=port, delete=delete)
+    if account is not None:
+        (folder / "users").write_text(account)
+        text += f'auth: {{htpasswd: {{realm: tests, path: "{folder}/users"}}}}\n'
+    (folder / "config.yml").write_text(text)
+    with running(["docker-registry", "serve", str(folder / "config.yml")], log, cwd=folder) as process:
+        wait_until(lambda: _listening(port), process, log)
+        yield ImageRegistry(port, process)
+
+
+@pytest.fixture(scope="session")
+def image_registry(tmp_path_factory):
+    with registry_running(tmp_path_factory.mktemp("images") / "registry") as registry:
+        yield registry
+
+
+@pytest.fixture(scope="session")
+def image_storage(tmp_path_factory):
+    """Where buildah and podman keep images, beside those of the machine; the variables that say so."""
+    for tool in ("buildah", "podman"):
+        if shutil.which(tool) is None:
+            missing(f"{tool} is not installed (apt-get install buildah podman)")
+    folder = tmp_path_factory.mktemp("storage")
+    text = f'[storage]\ndriver = "vfs"\ngraphroot = "{folder}/root"\nrunroot = "{folder}/run"\n'
+    (folder / "storage.conf").write_text(text)
+    return {"CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"), "BUILDAH_ISOLATION": "chroot"}
+
+
+@pytest.fixture
+def own_image_registry(tmp_path):
+    """Start one of its own, and start it again on its port with what it holds."""
+    return lambda **settings: registry_running(tmp_path / "registry", **settings)

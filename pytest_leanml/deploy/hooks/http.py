@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from pytest_leanml.config.deploy import SecretName
+from pytest_leanml.config.deploy import SecretName  # noqa: TC001 - pydantic reads the annotations
 from pytest_leanml.config.fields import Duration, Flag, Section, Text, Whole, fault, matching
 from pytest_leanml.deploy.hook import Applied, HookContext, Observed
 from pytest_leanml.deploy.hooks.web import Answer, Request, Url, as_body, demanded, filled, secret, send, signature

@@ -153,11 +153,13 @@ class Answer:
         status: of HTTP.
         body: what was read of it.
         broken: why the body is not whole; empty where it is.
+        headers: by their names in lower case; the last of one name.
     """
 
     status: int
     body: bytes = field(repr=False)
     broken: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def json(self) -> Any:
         """Read it as strict JSON.
@@ -274,7 +276,8 @@ def _exchanged(
         body, broken = b"", "its answer is cut off"
     if len(body) > LONGEST_ANSWER:
         broken = f"its answer is longer than {LONGEST_ANSWER} bytes"
-    return Answer(response.status, body[:LONGEST_ANSWER], cut[0] if cut else broken)
+    named = {name.lower(): value for name, value in response.getheaders()}
+    return Answer(response.status, body[:LONGEST_ANSWER], cut[0] if cut else broken, named)
 
 
 @contextmanager
