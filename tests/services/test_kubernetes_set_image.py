@@ -144,6 +144,12 @@ def test_a_tag_alone_is_refused_before_any_check_runs(kubernetes, namespace, pro
     assert (done.status, told in done.message) == (4, True), done
 
 
+def test_a_digest_that_a_hook_before_tells_is_not_known_in_a_dry_run(kubernetes, web, project):
+    hooks.configure(project, hook(kubernetes, web, image="registry.example/flights", digest_from="image"))
+    told = project.deploy(action=Action.PLAN)
+    assert (told.status, "flights by the digest that the hook image tells" in told.message) == (0, True), told
+
+
 def test_who_may_read_and_not_change_is_told_so_before_anything_is_changed(kubernetes, web, project):
     rules = [{"apiGroups": ["", "apps"], "resources": ["*"], "verbs": ["get", "list", "watch"]}]
     role = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "look", "namespace": web}}

@@ -68,6 +68,43 @@ def pinned(config: ImageConfig, context: HookContext) -> str:
     return image
 
 
+def planned(config: ImageConfig, context: HookContext) -> tuple[str, str]:
+    """Return the image for a dry run and how it is told: a digest that another hook will tell is not there yet.
+
+    Raises:
+        DeployError: there is no digest.
+    """
+    if config.digest_from is None or config.digest_from in context.done:
+        image = pinned(config, context)
+        return image, image
+    name = filled(config.image, context)
+    return f"{name}@sha256:{'0' * 64}", f"{name} by the digest that the hook {config.digest_from} tells"
+
+
+def settled(config: ImageConfig, context: HookContext) -> str:
+    """Return the image that this release was begun with, or would be.
+
+    Raises:
+        DeployError: there is no digest.
+    """
+    begun = context.remembered.get("image")
+    return pinned(config, context) if begun is None else str(begun)
+
+
+def demanded(config: ImageConfig, context: HookContext) -> str:
+    """Return the image that this release goes on with.
+
+    Raises:
+        DeployError: there is no digest, or it is another than the release was begun with.
+    """
+    image, begun = pinned(config, context), settled(config, context)
+    if image != begun:
+        raise DeployError(
+            f"this release was begun with {begun}, and now the image is {image}: take it back, and run the gate again"
+        )
+    return image
+
+
 def _from_hook(name: str, context: HookContext) -> str:
     """Return the digest that another hook has told.
 

@@ -11,7 +11,7 @@ from pytest_leanml.deploy.hook import Applied, HookContext, Observed
 from pytest_leanml.deploy.hooks.deployment import KIND, Deployment, State, changes
 from pytest_leanml.deploy.hooks.kubectl import Kubectl, Label, Name
 from pytest_leanml.deploy.hooks.marks import mark_name, marked
-from pytest_leanml.deploy.hooks.pinned import ImageConfig, pinned
+from pytest_leanml.deploy.hooks.pinned import ImageConfig, demanded, planned, settled
 from pytest_leanml.deploy.hooks.quota import demand_room
 from pytest_leanml.deploy.hooks.rollout import Wait, rolled_out, stamp
 from pytest_leanml.errors import DeployError
@@ -41,8 +41,8 @@ class SetImage:
     def plan(self, context: HookContext) -> str:
         """Check everything on the server, without a change."""
         config, kubectl = self._config, Kubectl(self._config, context)
-        image, deployment = pinned(config, context), Deployment.read(kubectl, config.deployment)
-        told = f"set the image of {config.container} in deployment {config.deployment} ({kubectl.place}) to {image}"
+        (image, shown), deployment = planned(config, context), Deployment.read(kubectl, config.deployment)
+        told = f"set the image of {config.container} in deployment {config.deployment} ({kubectl.place}) to {shown}"
         if not marked(deployment.facts, context):
             self._checked(kubectl, deployment, State(image, deployment.replicas, context.key), context)
         return told
@@ -55,7 +55,7 @@ class SetImage:
             UnknownOutcomeError: nobody knows, or a person asked to stop.
         """
         config, kubectl = self._config, Kubectl(self._config, context)
-        image, deployment = pinned(config, context), Deployment.read(kubectl, config.deployment)
+        image, deployment = demanded(config, context), Deployment.read(kubectl, config.deployment)
         if not marked(deployment.facts, context):
             self._set(kubectl, deployment, State(image, deployment.replicas, context.key), context)
         stale = str(context.remembered.get("stale", "")) or stamp(deployment)
@@ -68,7 +68,7 @@ class SetImage:
         deployment = Deployment.read(kubectl, self._config.deployment)
         if not marked(deployment.facts, context):
             return Observed.ABSENT
-        same = deployment.image(self._config.container) == pinned(self._config, context)
+        same = deployment.image(self._config.container) == settled(self._config, context)
         return Observed.IN_PLACE if same and deployment.complete else Observed.BEGUN
 
     def undo(self, context: HookContext, detail: Mapping[str, Any]) -> None:
@@ -84,7 +84,7 @@ class SetImage:
         deployment, before = Deployment.read(kubectl, config.deployment), str(detail["before"])
         stale = str(detail.get("undo_stale", ""))
         if marked(deployment.facts, context):
-            self._demand_image(deployment, pinned(config, context))
+            self._demand_image(deployment, settled(config, context))
             stale = stamp(deployment)
             context.remember({"set": True, "undo_stale": stale})
             wanted = State(before, deployment.replicas, detail.get("mark"))
@@ -112,7 +112,9 @@ class SetImage:
     def _set(self, kubectl: Kubectl, deployment: Deployment, wanted: State, context: HookContext) -> None:
         operations = self._checked(kubectl, deployment, wanted, context)
         before = State.of(deployment, self._config.container, mark_name(context))
-        context.remember({"before": before.image, "mark": before.mark, "stale": stamp(deployment)})
+        context.remember(
+            {"before": before.image, "image": wanted.image, "mark": before.mark, "stale": stamp(deployment)}
+        )
         kubectl.patch(KIND, deployment.name, operations)
         context.remember({"set": True})
 
