@@ -48,6 +48,12 @@ def missing(what: str) -> None:
     pytest.skip(what)
 
 
+@pytest.fixture(scope="session")
+def missing_service():
+    """The function that skips, or fails where the services are required."""
+    return missing
+
+
 def free_port() -> int:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
