@@ -358,7 +358,9 @@ def kubernetes(tmp_path_factory):
 
         def start(name, command, ready):
             log = folder / f"{name}.log"
-            process = stack.enter_context(running([str(part) for part in command], log, cwd=folder))
+            # Where this process is killed, its servers end with it.
+            bound = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
+            process = stack.enter_context(running([*bound, *map(str, command)], log, cwd=folder))
             if ready is not None:
                 wait_until(ready, process, log)
             return process

@@ -241,6 +241,16 @@ def test_an_answer_that_is_lost_is_looked_up_and_gone_on_with(kubernetes, web, p
     assert (done.status, found(kubernetes, web)[0]) == (0, NEW), done
 
 
+def test_a_secret_that_kubectl_says_is_shown_nowhere(kubernetes, web, project, tmp_path, monkeypatch):
+    monkeypatch.setenv("CLUSTER_TOKEN", "tok-PLANTED-4711")
+    settings = wrapped(kubernetes, tmp_path, before='echo "error: $CLUSTER_TOKEN is not valid" >&2; exit 1')
+    hooks.configure(project, hook(kubernetes, web, hook={"secrets": ["CLUSTER_TOKEN"]}, **settings))
+    done = project.deploy()
+    assert (done.status, "error: *** is not valid" in done.message) == (22, True), done
+    for file in project.root.rglob("*"):
+        assert not file.is_file() or b"PLANTED" not in file.read_bytes(), file
+
+
 def test_a_server_that_hangs_in_the_middle_leaves_it_unknown_and_is_undone_later(kubernetes, web, project, tmp_path):
     settings = wrapped(kubernetes, tmp_path, before=f"once && kill -STOP {kubernetes.api.pid}")
     hooks.configure(project, hook(kubernetes, web, **settings))

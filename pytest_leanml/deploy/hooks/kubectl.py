@@ -187,9 +187,10 @@ class Kubectl:
         """
         ended = self._read(["get", *(f"{kind}/{name}" for kind, name in named), "--output=json"])
         items = _object(ended).get("items")
-        if not isinstance(items, list) or len(items) != len(named):
-            raise KubectlError(f"kubectl get gives no list of {len(named)} objects", Reason.OTHER)
-        return items
+        found = items if isinstance(items, list) else []
+        if [each.get("metadata", {}).get("name") for each in found] != [name for _, name in named]:
+            raise KubectlError("kubectl get gives other objects than it was asked for", Reason.OTHER)
+        return found
 
     def watch(self, kind: str, name: str, enough: Callable[[dict[str, Any]], bool], seconds: float) -> None:
         """Look at an object each time that it changes, until it is enough, the time is over or the connection ends.

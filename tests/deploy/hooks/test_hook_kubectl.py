@@ -30,7 +30,7 @@ def kubectl(tmp_path, told):
 
     def make(said="", status=1, out="", sleep=0.0, seconds=20.0, **settings):
         program = tmp_path / "kubectl"
-        text = f"import sys, time\nprint({out!r})\nprint({said!r}, file=sys.stderr)\ntime.sleep({sleep})\nsys.exit({status})"
+        text = f"import sys, time\nprint({out!r}, flush=True)\nprint({said!r}, file=sys.stderr)\ntime.sleep({sleep})\nsys.exit({status})"
         program.write_text(f"#!{sys.executable}\n{text}\n")
         program.chmod(0o755)
         context = dataclasses.replace(told(seconds=seconds), root=tmp_path)
@@ -104,6 +104,30 @@ def test_a_change_without_a_readable_answer_may_have_happened(kubectl):
     for items in ('{"items": [1]}', "{}"):
         with pytest.raises(KubectlError, match="gives no list"):
             kubectl(status=0, out=items).every("deployments.apps", "app=web")
+
+
+def test_objects_that_are_read_in_one_call_are_those_that_were_asked_for(kubectl):
+    one = '{"items": [{"metadata": {"name": "one"}}]}'
+    assert kubectl(status=0, out=one).several(("services", "one")) == [{"metadata": {"name": "one"}}]
+    for out in (one, "{}"):
+        with pytest.raises(KubectlError, match="other objects than it was asked for"):
+            kubectl(status=0, out=out).several(("services", "one"), ("services", "two"))
+
+
+def test_an_object_is_watched_until_it_is_enough(kubectl):
+    seen = []
+
+    def enough(each):
+        seen.append(each["n"])
+        return each["n"] == 2
+
+    kubectl(status=0, out='{"n": 1}\n{"n": 2}\n{"n"', sleep=30).watch("services", "one", enough, 20)
+    assert seen == [2]
+    with pytest.raises(KubectlError) as caught:
+        kubectl(FORBIDDEN).watch("services", "one", enough, 20)
+    assert caught.value.reason is Reason.FORBIDDEN
+    with pytest.raises(ZeroDivisionError):
+        kubectl(status=0, out='{"n": 1}', sleep=30).watch("services", "one", lambda _: 1 / 0, 20)
 
 
 def test_who_may_not_do_what_is_said(kubectl):
