@@ -298,6 +298,24 @@ def test_a_person_who_asks_to_stop(s3_server, s3, bucket, context, told):
     assert everything(s3, bucket) == ({}, 0)
 
 
+def test_a_server_that_accepts_and_hangs(own_s3_server, context, told, monkeypatch):
+    monkeypatch.setattr("pytest_leanml.deploy.hooks.bucket.ANSWER", 1)
+    with own_s3_server() as server:
+        server.client().create_bucket(Bucket="models")
+        hook = made(server, "models", versioning=False)
+        stopped = replace(context, progress=lambda _: os.killpg(server.process.pid, signal.SIGSTOP))
+        try:
+            with pytest.raises(UnknownOutcomeError, match="ReadTimeoutError"):
+                hook.apply(stopped)
+        finally:
+            os.killpg(server.process.pid, signal.SIGCONT)
+        assert hook.observe(context) is Observed.BEGUN
+        hook.apply(context)
+        assert hook.observe(context) is Observed.IN_PLACE
+        hook.undo(context, told.memory)
+        assert everything(server.client(), "models") == ({}, 0)
+
+
 def test_nobody_listens(s3_server, context):
     hook = S3(S3Config.model_validate({"bucket": "models", "endpoint_url": "http://127.0.0.1:9", "path_style": True}))
     with pytest.raises(DeployError, match="EndpointConnectionError") as caught:

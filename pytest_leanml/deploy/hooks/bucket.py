@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # The largest object that one request may write.
 LARGEST = 5 * 2**30
+# Seconds for a connection, and between two parts of an answer.
+CONNECT, ANSWER = 10, 60
 _NOT_FOUND, _CHANGED, _SERVER = 404, 412, 500
 _ID, _KEY, _TOKEN = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"
 _TODO = {
@@ -68,8 +70,8 @@ class Bucket:
         settings = Config(
             signature_version="s3v4",
             s3={"addressing_style": "path" if path_style else "auto"},
-            connect_timeout=10,
-            read_timeout=60,
+            connect_timeout=CONNECT,
+            read_timeout=ANSWER,
             retries={"total_max_attempts": 3, "mode": "standard"},
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
@@ -122,7 +124,7 @@ class Bucket:
         if found is None:
             return None
         given = found.get("ChecksumSHA256", "")
-        if not given or found.get("ChecksumType", "FULL_OBJECT") != "FULL_OBJECT":
+        if not given or "-" in given or found.get("ChecksumType", "FULL_OBJECT") != "FULL_OBJECT":
             read = self.read(key)  # written by somebody else, without a checksum of the whole
             return None if read is None else read[0]
         return _stored(found, base64.b64decode(given).hex())

@@ -101,7 +101,7 @@ class Image:
             context.remember({"image": image})
             context.progress(f"built {image[:19]}; pushing it as {config.image}:{tag}")
             digest = builder.push(image, f"{config.image}:{tag}")
-            pushed = repository.find(digest or tag)
+            pushed = _pushed(repository, digest or tag)
             builder.forget(image)
         if pushed is None or (digest is None and image not in {pushed.image, pushed.digest}):
             raise UnknownOutcomeError(f"{builder.tool} pushed {config.image}:{tag}, and the registry does not have it")
@@ -191,6 +191,13 @@ class Image:
                     config.options,
                 )
             )
+
+
+def _pushed(repository: Repository, reference: str) -> Manifest | None:
+    try:
+        return repository.find(reference)
+    except DeployError as error:
+        raise UnknownOutcomeError(f"{repository.name} was pushed, and then {error.given}") from None
 
 
 def _file(folder: Path, named: Path | None, root: Path) -> Path:
