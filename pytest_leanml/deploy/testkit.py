@@ -62,6 +62,7 @@ class HookTestKit:
         most: kill points of one run that are believed; more are an error, since a hook that waits has no end of them.
         second: how many second kills follow a first one: ``none``; ``one``, while it is resumed after one point and undone
             after the next, at a place that moves on; or at ``all`` points of resuming and undoing.
+        turns: for a slow world: resume after one point and undo after the next, instead of both after each.
         digest: of the artifact of version 2 of ``model``, for a hook that fetches it.
         registry: URI of the registry; None is ``mlflow.db`` in ``root``.
         done: what hooks before this one have told, by their names.
@@ -77,6 +78,7 @@ class HookTestKit:
     secrets: tuple[str, ...] = ()
     most: int = 200
     second: Literal["none", "one", "all"] = "one"
+    turns: bool = False
     digest: str = f"sha256:{'0' * 64}"
     registry: str | None = None
     done: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -99,6 +101,7 @@ class HookTestKit:
                 self._killed(ask, once, point, then)
                 for point in range(1, once.points + 1)
                 for then in ("apply", "undo")
+                if not self.turns or then == ("apply", "undo")[point % 2]
             )
             kills += self._killed_back(ask, once, back)
             self.reset()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +42,12 @@ def test_a_command_that_can_be_observed_keeps_every_promise(world, record_proper
     record_property("kill_points", {"command": kills})
     assert kills >= 40
     assert world.look() is None
+
+
+def test_resuming_and_undoing_in_turns_is_about_half_of_the_kills(world):
+    kit = world.kit(second="none", argv=MAKE_ONCE, observe=CHECK, undo=DROP)
+    both, turns = kit.check(), replace(kit, turns=True).check()
+    assert both / 2 <= turns < both
 
 
 def test_a_command_that_cannot_be_observed_runs_at_most_once(world, record_property):

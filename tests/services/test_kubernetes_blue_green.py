@@ -316,7 +316,7 @@ def test_killed_anywhere_the_traffic_is_at_one_color_or_the_other(kubernetes, sh
 
     settings = hook(kubernetes, shop, health, watch="1ms", require_limits=False, check_quota=False)["with"]
     look = lambda: world(kubernetes, shop)  # noqa: E731 - the kit wants a function of nothing
-    kit = HookTestKit("kubernetes.blue_green", tmp_path, look, reset, settings, second="none")
+    kit = HookTestKit("kubernetes.blue_green", tmp_path, look, reset, settings, second="none", turns=True)
     killed = kit.check()
     record_property("kill_points", {"kubernetes.blue_green": killed})
     assert killed >= 60
