@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 
 import pytest
@@ -76,6 +77,29 @@ def config_of(registry, name, digest):
     return json.loads(registry.ask(f"{name}/blobs/{manifest['config']['digest']}")[1])
 
 
+@pytest.fixture
+def stand_in(tmp_path, monkeypatch):
+    """Put a shell script before a program of the same name."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+    def write(name, text):
+        path = folder / name
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+
+    return write
+
+
+@pytest.fixture
+def plain_http(image_registry, tmp_path, monkeypatch):
+    """A file by which docker's command line knows that the registry speaks plain HTTP."""
+    conf = tmp_path / "registries.conf"
+    conf.write_text(f'[[registry]]\nlocation = "{image_registry.host}"\ninsecure = true\n')
+    monkeypatch.setenv("CONTAINERS_REGISTRIES_CONF", str(conf))
+
+
 @pytest.mark.parametrize("tool", ["buildah", "podman"])
 def test_an_image_is_built_pushed_and_told_by_its_digest(image_registry, name, context, told, tool):
     hook = made(image_registry, name, tool=tool, labels={"team": "risk-{version}"})
@@ -95,6 +119,33 @@ def test_an_image_is_built_pushed_and_told_by_its_digest(image_registry, name, c
     hook.undo(context, {**told.memory, **applied.detail})
     assert (image_registry.names(name), hook.observe(context)) == ({}, Observed.ABSENT)
     hook.undo(context, {})
+
+
+@pytest.mark.usefixtures("plain_http")
+def test_a_docker_command_line(image_registry, name, context, told, stand_in):
+    """podman speaks docker's command line, as the package podman-docker has it."""
+    stand_in("docker", 'exec podman "$@"')
+    variables = ["CONTAINERS_STORAGE_CONF", "CONTAINERS_REGISTRIES_CONF", "BUILDAH_ISOLATION"]
+    hook = made(image_registry, name, tool="docker", env=variables)
+    applied = hook.apply(context)
+    assert image_registry.names(name) == {"v2": applied.detail["digest"]}
+    assert hook.observe(context) is Observed.IN_PLACE
+    hook.undo(context, {**told.memory, **applied.detail})
+    assert image_registry.names(name) == {}
+
+
+@pytest.mark.parametrize("acts", ["push", "build"])
+def test_a_tool_that_says_nothing(image_registry, name, context, stand_in, acts):
+    """A build without an id has built nothing; a push that fails may have pushed."""
+    real = shutil.which("buildah")
+    stand_in("buildah", f'[ "$1" = {acts} ] && exit {int(acts == "push")}\nexec {real} "$@"')
+    hook = made(image_registry, name)
+    with pytest.raises(
+        DeployError, match="named no image" if acts == "build" else "push ended with status 1"
+    ) as caught:
+        hook.apply(context)
+    assert isinstance(caught.value, UnknownOutcomeError) == (acts == "push")
+    assert (image_registry.names(name), hook.observe(context)) == ({}, Observed.ABSENT)
 
 
 def test_it_holds_the_bytes_that_were_judged(image_registry, name, context, registered, tmp_path):
@@ -333,44 +384,67 @@ def test_killed_anywhere_the_tag_names_one_of_two_images(image_registry, context
     assert killed >= 20
 
 
-def test_a_token_is_fetched_where_the_registry_says(context):
+class Tokens(BaseHTTPRequestHandler):
     """A registry that answers as Docker Hub does: 401 with a place to get a token from."""
-    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-    got = []
+    def do_GET(self):
+        self.server.got.append((self.path, self.headers.get("Authorization", "")))
+        if self.path.startswith("/token"):
+            return self.say(*self.server.token)
+        if self.headers.get("Authorization") == "Bearer planted-token":
+            return self.say(*self.server.manifest)
+        realm = f"http://127.0.0.1:{self.server.server_port}/token"
+        return self.say(401, b"", ("WWW-Authenticate", f'Bearer realm="{realm}",service="s",scope="repository:x:pull"'))
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            got.append((self.path, self.headers.get("Authorization", "")))
-            if self.path.startswith("/token"):
-                return self.say(200, b'{"token": "planted-token"}')
-            if self.headers.get("Authorization") == "Bearer planted-token":
-                return self.say(200, b'{"mediaType": "m", "config": {"digest": "sha256:c"}}')
-            place = (
-                f'Bearer realm="http://127.0.0.1:{self.server.server_port}/token",service="s",scope="repository:x:pull"'
-            )
-            return self.say(401, b"", ("WWW-Authenticate", place))
+    def say(self, status, body, *headers):
+        self.send_response(status)
+        for name, value in (*headers, ("Content-Length", str(len(body)))):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
 
-        def say(self, status, body, *headers):
-            self.send_response(status)
-            for name, value in (*headers, ("Content-Length", str(len(body)))):
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
+    def log_message(self, *_):
+        """Keep still."""
 
-        def log_message(self, *_):
-            """Keep still."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+@pytest.fixture
+def tokens():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Tokens) as server:
+        server.got, server.token = [], (200, b'{"token": "planted-token"}')
+        server.manifest = (200, b'{"mediaType": "m", "config": {"digest": "sha256:c"}}')
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
-        where = f"127.0.0.1:{server.server_port}/x"
-        found = Repository(context, where, insecure=True, account=(USER, PASSWORD)).find("v2")
-        with pytest.raises(DeployError, match="no https place"):
-            Repository(context, where, insecure=True)._token('Bearer realm="ftp://elsewhere"')
+        yield server
         server.shutdown()
-        thread.join()
+        thread.join(5)
+
+
+def test_a_token_is_fetched_where_the_registry_says(context, tokens):
+    where = f"127.0.0.1:{tokens.server_port}/x"
+    found = Repository(context, where, insecure=True, account=(USER, PASSWORD)).find("v2")
     assert (found.image, found.kind) == ("sha256:c", "m")
-    assert [path.partition("?")[0] for path, _ in got] == ["/v2/x/manifests/v2", "/token", "/v2/x/manifests/v2"]
-    assert "scope=repository%3Ax%3Apull" in got[1][0]
-    assert [said.partition(" ")[0] for _, said in got] == ["Basic", "Basic", "Bearer"]
+    assert [path.partition("?")[0] for path, _ in tokens.got] == ["/v2/x/manifests/v2", "/token", "/v2/x/manifests/v2"]
+    assert "scope=repository%3Ax%3Apull" in tokens.got[1][0]
+    assert [said.partition(" ")[0] for _, said in tokens.got] == ["Basic", "Basic", "Bearer"]
+    with pytest.raises(DeployError, match="no https place"):
+        Repository(context, where, insecure=True)._token('Bearer realm="ftp://elsewhere"')
+    with pytest.raises(DeployError, match="no https place"):  # a password is not sent in the clear
+        Repository(context, where)._token(f'Bearer realm="http://{where}"')
+
+
+@pytest.mark.parametrize(
+    ("token", "manifest", "why"),
+    [
+        ((500, b"oh"), None, "answered 500"),
+        ((200, b"[]"), None, "gave no token"),
+        ((200, b'{"token": 1}'), None, "gave no token"),
+        (None, (500, b"oh"), "answered 500"),
+        (None, (200, b"[]"), "no manifest"),
+        (None, (200, b"<html>"), "no JSON"),
+    ],
+)
+def test_a_registry_that_does_not_say(context, tokens, token, manifest, why):
+    tokens.token, tokens.manifest = token or tokens.token, manifest or tokens.manifest
+    with pytest.raises(DeployError, match=why) as caught:
+        Repository(context, f"127.0.0.1:{tokens.server_port}/x", insecure=True).find("v2")
+    assert not isinstance(caught.value, UnknownOutcomeError)

@@ -136,7 +136,7 @@ def test_a_second_release_and_its_undo(s3_server, s3, bucket, context, told):
     hook.undo(context, told.memory)  # it does not name the first any more: the pointer stays
     assert pointer(s3, bucket)["run_id"] == "02RUN"
     hook.apply(told.other(context, "3", run_id="03RUN")[0])
-    assert hook.observe(second) is Observed.ABSENT
+    assert hook.observe(second) is Observed.BEGUN  # its objects are there, and the pointer names another
     assert first[0].keys() == {*FILES, LATEST}
 
 
@@ -282,6 +282,40 @@ def test_boto3s_own_credentials_are_taken_where_no_secret_is_named(s3_server, bu
     hook = made(s3_server, bucket)
     hook.apply(replace(context, secrets={}))
     assert hook.observe(context) is Observed.IN_PLACE
+
+
+def test_a_file_that_no_request_can_write(s3_server, s3, bucket, context, monkeypatch):
+    monkeypatch.setattr(s3_hook, "LARGEST", 100)
+    with pytest.raises(DeployError, match="has 7000 bytes"):
+        made(s3_server, bucket).apply(context)
+    monkeypatch.setattr(s3_hook, "LARGEST", 2**30)
+    monkeypatch.setattr(s3_hook, "MANIFEST", "MLmodel")
+    with pytest.raises(DeployError, match="which is the manifest's name"):
+        made(s3_server, bucket).apply(context)
+    assert everything(s3, bucket) == ({}, 0)
+
+
+def test_a_pointer_that_is_too_long_for_the_journal(s3_server, s3, context):
+    name = f"plain-{next(NAMES)}-{os.getpid()}"
+    s3.create_bucket(Bucket=name)
+    long = json.dumps({"schema": "leanml.latest/v1", "objects": ["x" * 2**18]}).encode()
+    s3.put_object(Bucket=name, Key=LATEST, Body=long)
+    with pytest.raises(DeployError, match="the pointer has"):
+        made(s3_server, name, versioning=False).apply(context)
+    assert s3.get_object(Bucket=name, Key=LATEST)["Body"].read() == long
+
+
+def test_versioning_that_was_switched_off_meanwhile(s3_server, s3, bucket, context, told):
+    """The pointer's text was not noted, for the bucket kept it; now it keeps nothing, and a person must look."""
+    hook = made(s3_server, bucket)
+    hook.apply(context)
+    second, memory = told.other(context, "2", run_id="02RUN")
+    hook.apply(second)
+    body = s3.get_object(Bucket=bucket, Key=LATEST)["Body"].read()
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+    s3.put_object(Bucket=bucket, Key=LATEST, Body=body)
+    with pytest.raises(DeployError, match="cannot be put back"):
+        hook.undo(second, memory)
 
 
 def test_a_bucket_that_is_not_there(s3_server, context):
