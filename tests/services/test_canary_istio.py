@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
 import threading
 import time
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
+from mlflow.tracking import MlflowClient
 
 from pytest_leanml.deploy.hook import HookContext, Observed
 from pytest_leanml.deploy.hooks.istio import Canary
 from pytest_leanml.deploy.hooks.istio_config import CanaryConfig
+from pytest_leanml.deploy.journal import Journal
 from pytest_leanml.deploy.testkit import HookTestKit
 from pytest_leanml.errors import DeployError
+from pytest_leanml.registry.quiet import quietly
 
 KIND = "virtualservices.networking.istio.io"
 DRIFT = {"name": "drift", "query": 'served_drift{version="{version}"}', "pass": 0.1, "fail": 0.2}
@@ -440,6 +449,162 @@ def test_an_api_server_that_hangs_is_waited_for_on_the_way_back(mesh, hook, told
         canary.apply(told())
     assert time.monotonic() - started < 45
     assert mesh.world == before
+
+
+TOKEN = "planted-prometheus-token"
+CHECKS = """\
+import pytest
+
+@pytest.mark.quality_check(id="accuracy")
+def test_accuracy(evidence):
+    assert evidence.record("accuracy", 0.91) >= 0.85
+"""
+INI = "[pytest]\naddopts = -p no:randomly -p no:hypothesispytest -p no:anyio -p no:typeguard -p no:pytest_cov\n"
+
+
+class Project:
+    """Version 1 is champion; a real gate has allowed version 2, whose deploy is a canary."""
+
+    def __init__(self, root, settings):
+        self.root = root
+        registry = f"sqlite:///{root / 'mlflow.db'}"
+        with quietly():
+            self.client = MlflowClient(tracking_uri=registry, registry_uri=registry)
+            self.client.create_registered_model("flights")
+            for version in ("1", "2"):
+                (root / "models" / version).mkdir(parents=True)
+                (root / "models" / version / "MLmodel").write_text("flavors: {}\n")
+                (root / "models" / version / "weights.bin").write_text(f"weights {version}")
+                self.client.create_model_version("flights", str(root / "models" / version))
+            self.client.set_registered_model_alias("flights", "champion", "1")
+        config = {
+            "version": 1,
+            "model": {"name": "flights", "registry": registry},
+            "require": ["accuracy"],
+            "policy": {"thresholds": {"accuracy": {"min": 0.85}}},
+            "deploy": [{"use": "istio.canary", "timeout": "2m", "secrets": ["PROM_TOKEN"], "with": settings}],
+        }
+        for name, text in (("leanml.yaml", json.dumps(config)), ("test_checks.py", CHECKS), ("pytest.ini", INI)):
+            (root / name).write_text(text)
+        gate = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "--model-gate",
+            "--gate-no-deploy",
+            "--gate-candidate=models:/flights/2",
+        ]
+        ended = subprocess.run(gate, cwd=root, env=self.environment, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+
+    @property
+    def environment(self):
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "LEANML_", "COV"))}
+        return kept | {"PROM_TOKEN": TOKEN}
+
+    @property
+    def alias(self):
+        with quietly():
+            return str(self.client.get_model_version_by_alias("flights", "champion").version)
+
+    def start(self, *args):
+        command = [sys.executable, "-m", "pytest_leanml.deploy", "--decision=.leanml/decision.json", *args]
+        both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        return subprocess.Popen(command, cwd=self.root, env=self.environment, **both)
+
+    def deploy(self, *args):
+        process = self.start(*args)
+        output = process.communicate(timeout=180)[0]
+        return process.returncode, output
+
+    @property
+    def splits(self):
+        query = "SELECT json_extract(body, '$.facts') FROM leanml_audit WHERE json_extract(body, '$.event') = 'traffic.split'"
+        with closing(sqlite3.connect(self.root / "leanml.db")) as database:
+            found = [json.loads(facts) for (facts,) in database.execute(query)]
+        return [(each["from"], each["canary"]) for each in found]
+
+    @property
+    def problems(self):
+        journal = Journal(f"sqlite:///{self.root / 'leanml.db'}")
+        try:
+            return journal.verify()[0]
+        finally:
+            journal.close()
+
+
+@pytest.fixture
+def project(tmp_path, mesh, well, settings):
+    analysis = {**settings["analysis"], "bearer": "PROM_TOKEN"}
+    return Project(tmp_path, {**settings, "analysis": analysis})
+
+
+def wait_for(mesh, weight):
+    late = time.monotonic() + 60
+    while split(weight) not in mesh.http:
+        assert time.monotonic() < late
+        time.sleep(0.05)
+
+
+def test_a_deploy_ends_with_all_traffic_and_the_alias_and_is_taken_back(project, mesh):
+    before = mesh.world
+    status, said = project.deploy("--dry-run")
+    assert (status, "would give flights/v2 traffic of virtual service flights" in said) == (0, True), said
+    assert mesh.world == before
+    status, told = project.deploy()
+    assert (status, project.alias, mesh.http) == (0, "2", [ADMIN, split(100)]), told
+    assert (project.splits, project.problems) == ([(0, 5), (5, 50), (50, 100)], [])
+    status, back = project.deploy("--undo")
+    assert (status, project.alias, mesh.world) == (0, "1", before), back
+    assert (project.splits[3:], project.problems) == ([(100, 0)], [])
+    texts = [
+        said,
+        told,
+        back,
+        *(path.read_bytes().decode("latin-1") for path in project.root.rglob("*") if path.is_file()),
+    ]
+    assert not any(TOKEN in text for text in texts)
+
+
+def test_a_deploy_whose_canary_is_not_well_ends_with_22_within_seconds(project, mesh, served):
+    before, process = mesh.world, project.start()
+    wait_for(mesh, 50)
+    started = time.monotonic()
+    served.set(v1={}, v2={"drift": 0.5})
+    said = process.communicate(timeout=60)[0]
+    assert time.monotonic() - started < 30
+    assert (process.returncode, project.alias, mesh.world) == (22, "1", before), said
+    assert "drift is 0.5, above 0.2" in said
+    assert (project.splits, project.problems) == ([(0, 5), (5, 50), (50, 0)], [])
+    served.set(v1={}, v2={})
+    status, said = project.deploy("--resume")
+    assert (status, mesh.world) == (21, before), said
+
+
+def test_a_deploy_that_was_killed_goes_on_at_its_step(project, mesh):
+    process = project.start()
+    wait_for(mesh, 50)
+    process.kill()
+    process.communicate(timeout=30)
+    assert mesh.http == [ADMIN, BY_HEADER, split(50)]
+    status, said = project.deploy("--resume")
+    assert (status, project.alias, mesh.http) == (0, "2", [ADMIN, split(100)]), said
+    assert "the canary gets 5 %" not in said
+    assert [each for each in project.splits if each[1] == 5] == [(0, 5)]
+    assert project.splits[-1] == (50, 100)
+    assert project.problems == []
+
+
+def test_a_deploy_that_a_person_stopped_is_taken_back(project, mesh):
+    before, process = mesh.world, project.start()
+    wait_for(mesh, 5)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[0]
+    assert (process.returncode, mesh.http) == (23, [ADMIN, BY_HEADER, split(5)]), said
+    assert "nobody watches it" in said
+    status, said = project.deploy("--undo")
+    assert (status, mesh.world, project.alias) == (0, before, "1"), said
+    assert (project.splits, project.problems) == ([(0, 5), (5, 0)], [])
 
 
 def test_the_kit_kills_it_wherever_it_can(mesh, settings, well, tmp_path, record_property):
