@@ -627,9 +627,9 @@ def image_registry(tmp_path_factory):
 @pytest.fixture(scope="session")
 def image_storage(tmp_path_factory):
     """Where buildah and podman keep images, beside those of the machine; the variables that say so."""
-    for tool in ("buildah", "podman"):
+    for tool in ("buildah", "podman", "skopeo"):
         if shutil.which(tool) is None:
-            missing(f"{tool} is not installed (apt-get install buildah podman)")
+            missing(f"{tool} is not installed (apt-get install buildah podman skopeo)")
     folder = tmp_path_factory.mktemp("storage")
     text = f'[storage]\ndriver = "vfs"\ngraphroot = "{folder}/root"\nrunroot = "{folder}/run"\n'
     (folder / "storage.conf").write_text(text)
@@ -640,3 +640,13 @@ def image_storage(tmp_path_factory):
 def own_image_registry(tmp_path):
     """Start one of its own, and start it again on its port with what it holds."""
     return lambda **settings: registry_running(tmp_path / "registry", **settings)
+
+
+@pytest.fixture
+def flag_client():
+    """OpenFeature's client that asks an endpoint, by its class."""
+    try:
+        from openfeature.contrib.provider.ofrep import OFREPProvider
+    except ModuleNotFoundError as error:
+        missing(f"{error.name} is not installed (the group services)")
+    return OFREPProvider

@@ -152,8 +152,6 @@ def test_it_holds_the_bytes_that_were_judged(image_registry, name, context, regi
     digest = made(image_registry, name).apply(context).detail["digest"]
     source = f"docker://{image_registry.host}/{name}@{digest}"
     copied = ["skopeo", "copy", "--src-tls-verify=false", source, f"oci:{tmp_path / 'copy'}"]
-    if shutil.which("skopeo") is None:
-        pytest.fail("skopeo is not installed (apt-get install skopeo)")
     subprocess.run(copied, check=True, capture_output=True)
     layers = []
     for blob in (tmp_path / "copy" / "blobs" / "sha256").iterdir():
