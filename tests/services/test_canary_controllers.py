@@ -262,7 +262,7 @@ def test_what_cannot_be_set_is_left_alone(world, told):
 
 def test_the_kit_kills_it_wherever_it_can(world, tmp_path, record_property):
     use = "argo.rollout" if world.kind == ROLLOUT else "flagger.canary"
-    kit = HookTestKit(use, tmp_path, lambda: world.world, world.reset, world.settings, second="none")
+    kit = HookTestKit(use, tmp_path, lambda: world.world, world.reset, world.settings, second="none", turns=True)
     killed = kit.check()
     record_property("kill_points", {use: killed})
     assert killed >= 40

@@ -21,7 +21,7 @@ from pytest_leanml.deploy.hooks.istio import Canary
 from pytest_leanml.deploy.hooks.istio_config import CanaryConfig
 from pytest_leanml.deploy.journal import Journal
 from pytest_leanml.deploy.testkit import HookTestKit
-from pytest_leanml.errors import DeployError
+from pytest_leanml.errors import DeployError, StoreError
 from pytest_leanml.registry.quiet import quietly
 
 KIND = "virtualservices.networking.istio.io"
@@ -413,6 +413,33 @@ def test_ctrl_c_leaves_the_share_and_says_so(mesh, hook, told, well):
     assert mesh.http == [ADMIN, split(100)]
 
 
+def test_a_journal_that_cannot_be_written_takes_the_traffic_back(mesh, hook, told, well):
+    canary, before = hook(), mesh.world
+
+    def fail():
+        raise StoreError("the journal does not answer")
+
+    told.when["traffic.split", 50] = fail
+    with pytest.raises(StoreError):
+        canary.apply(told())
+    assert (mesh.world, told.splits) == (before, [(0, 5), (5, 50), (50, 0)])
+
+
+def test_a_release_that_has_marked_it_in_the_meantime_goes_first(mesh, hook, told, well):
+    canary = hook()
+    told.when["traffic.split", 5] = lambda: setattr(told, "stop", True)
+    with pytest.raises(DeployError, match="stopped as asked"):
+        canary.apply(told())
+    told.stop = False
+    mesh.patch({"op": "replace", "path": "/metadata/annotations/leanml~1canary", "value": "another"})
+    now = mesh.world
+    with pytest.raises(
+        DeployError, match="another release has marked virtual service flights in the meantime; the routes are another"
+    ):
+        canary.apply(told())
+    assert mesh.world == now
+
+
 def test_a_time_that_is_over_takes_the_traffic_back(mesh, hook, told, well):
     canary, before = hook(), mesh.world
     # Enough for the windows, and not for what is done between them.
@@ -612,7 +639,7 @@ def test_the_kit_kills_it_wherever_it_can(mesh, settings, well, tmp_path, record
     given = {**settings, "steps": [100], "window": "100ms"}
     given["analysis"] = {**settings["analysis"], "interval": "100ms", "metrics": [metric]}
     # Second kills would take as long again; that a canary goes on wherever it was is tested above.
-    kit = HookTestKit("istio.canary", tmp_path, lambda: mesh.world, mesh.reset, given, second="none")
+    kit = HookTestKit("istio.canary", tmp_path, lambda: mesh.world, mesh.reset, given, second="none", turns=True)
     killed = kit.check()
     record_property("kill_points", {"istio.canary": killed})
     assert killed >= 60

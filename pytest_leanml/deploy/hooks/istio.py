@@ -187,12 +187,18 @@ class _Run:
         try:
             self._remember({"failed": told})
         finally:
-            self.back(told)
+            ours = self.back(told)
         seconds = time.monotonic() - started
-        raise DeployError(f"{told}; all traffic is where it was before, {seconds:.1f} s later")
+        now = (
+            f"all traffic is where it was before, {seconds:.1f} s later" if ours else "the routes are another release's"
+        )
+        raise DeployError(f"{told}; {now}")
 
-    def back(self, why: str) -> None:
+    def back(self, why: str) -> bool:
         """Put the route back as it was, within its own time.
+
+        Returns:
+            False where another release has it by now, and it was left alone.
 
         Raises:
             DeployError: somebody else has changed it, or it cannot be changed.
@@ -213,20 +219,21 @@ class _Run:
                     ) from None
             time.sleep(_AGAIN)
 
-    def _put_back(self, kubectl: Kubectl, why: str) -> None:
+    def _put_back(self, kubectl: Kubectl, why: str) -> bool:
         facts, split = kubectl.demand(KIND, self.name), self.split
         mark = mark_of(facts, self.mark)
         if mark not in (None, self._context.key, self._memory["mark"]):
             self._context.progress("another release has the routes by now: they are left as they are")
-            return
+            return False
         place = self._found(facts, split)
         operations = [] if place.untouched else moves(place, split, split.before, header=False)
-        operations += mark_operations(facts, self.mark, self._memory["mark"])
-        if mark == self._memory["mark"] and place.untouched:
-            return
-        kubectl.patch(KIND, self.name, operations)
+        if mark != self._memory["mark"]:
+            operations += mark_operations(facts, self.mark, self._memory["mark"])
+        if operations:
+            kubectl.patch(KIND, self.name, operations)
         if not place.untouched:
             self._tell(place.weight, 0, why=why)
+        return True
 
     def _calm(self) -> HookContext:
         """The time to take traffic back is nobody's to cut short."""
