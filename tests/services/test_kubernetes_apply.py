@@ -154,7 +154,7 @@ def test_killed_anywhere_all_is_applied_or_nothing(kubernetes, namespace, tmp_pa
 
     settings = hook(kubernetes, namespace, force_conflicts=True)["with"]
     kit = HookTestKit(
-        "kubernetes.apply", tmp_path, lambda: world(kubernetes, namespace), reset, settings, second="none", turns=True
+        "kubernetes.apply", tmp_path, lambda: world(kubernetes, namespace), reset, settings, second="none"
     )
     killed = kit.check()
     record_property("kill_points", {"kubernetes.apply": killed})

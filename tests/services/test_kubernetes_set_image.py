@@ -317,9 +317,7 @@ def test_killed_anywhere_it_is_set_once_or_not_at_all(kubernetes, web, tmp_path,
         )
 
     settings = hook(kubernetes, web, require_limits=False, check_quota=False)["with"]
-    kit = HookTestKit(
-        "kubernetes.set_image", tmp_path, lambda: found(kubernetes, web), reset, settings, second="none", turns=True
-    )
+    kit = HookTestKit("kubernetes.set_image", tmp_path, lambda: found(kubernetes, web), reset, settings, second="none")
     killed = kit.check()
     record_property("kill_points", {"kubernetes.set_image": killed})
     assert killed >= 40

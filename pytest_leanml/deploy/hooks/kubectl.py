@@ -22,7 +22,7 @@ from pytest_leanml.deploy.hooks.program import Ended, Program, environment, run
 from pytest_leanml.errors import DeployError, UnknownOutcomeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pytest_leanml.deploy.hook import HookContext
 
@@ -202,7 +202,8 @@ class Kubectl:
         command = ["get", kind, name, "--output=json", "--watch"]
         given = self._program_of(command, b"")
         ended = run(
-            replace(given, limit=seconds, enough=lambda out: any(enough(each) for each in _objects(out))), self._context
+            replace(given, limit=seconds, enough=lambda out: (found := _newest(out)) is not None and enough(found)),
+            self._context,
         )
         if ended.status:
             raise _failure(command, ended, self._context)
@@ -332,16 +333,15 @@ def _object(ended: Ended) -> dict[str, Any]:
     return found
 
 
-def _objects(out: bytes) -> Iterator[dict[str, Any]]:
-    """Yield the JSON objects that stand one after the other, the newest first; the last may not be whole yet."""
-    text, place, found = out.decode("utf-8", "replace"), 0, list[dict[str, Any]]()
+def _newest(out: bytes) -> dict[str, Any] | None:
+    """Return the last of the JSON objects that stand one after the other; what is not whole yet is left out."""
+    text, place, found = out.decode("utf-8", "replace"), 0, None
     while (place := text.find("{", place)) >= 0:
         try:
-            each, place = json.JSONDecoder().raw_decode(text, place)
+            found, place = json.JSONDecoder().raw_decode(text, place)
         except ValueError:
             break
-        found.append(each)
-    yield from reversed(found)
+    return found
 
 
 def _unsure(command: Sequence[str], ended: Ended, context: HookContext) -> NoReturn:

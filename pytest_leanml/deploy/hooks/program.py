@@ -11,7 +11,7 @@ import tempfile
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from pytest_leanml.deploy.secret import Redactor
 from pytest_leanml.errors import DeployError
@@ -126,14 +126,21 @@ def run(program: Program, context: HookContext) -> Ended:
         return Ended(status, _tail(out, program.longest), _tail(err, program.longest), hide)
 
 
-def _scratch(program: Program) -> IO[bytes]:
+@contextmanager
+def _scratch(program: Program) -> Iterator[int]:
     """What a program says that is read whole is kept in memory; that of any other may be long."""
     if program.apart and hasattr(os, "memfd_create"):
-        return os.fdopen(os.memfd_create("leanml"), "w+b")
-    return tempfile.TemporaryFile()
+        file = os.memfd_create("leanml")
+        try:
+            yield file
+        finally:
+            os.close(file)
+        return
+    with tempfile.TemporaryFile() as opened:
+        yield opened.fileno()
 
 
-def _started(program: Program, out: IO[bytes], err: IO[bytes] | int, kept: tuple[int, ...]) -> subprocess.Popen[bytes]:
+def _started(program: Program, out: int, err: int, kept: tuple[int, ...]) -> subprocess.Popen[bytes]:
     try:
         with _as_file(program) as source:
             return subprocess.Popen(  # noqa: S603 - what leanml.yaml names, without a shell
@@ -151,13 +158,15 @@ def _started(program: Program, out: IO[bytes], err: IO[bytes] | int, kept: tuple
 
 
 @contextmanager
-def _as_file(program: Program) -> Iterator[IO[bytes] | int]:
-    if not program.stdin:
+def _as_file(program: Program) -> Iterator[int]:
+    if not program.stdin and not program.apart:
         yield subprocess.DEVNULL
         return
     with _scratch(program) as file:
-        file.write(program.stdin)
-        file.seek(0)
+        left = memoryview(program.stdin)
+        while left:
+            left = left[os.write(file, left) :]
+        os.lseek(file, 0, os.SEEK_SET)
         yield file
 
 
@@ -192,25 +201,26 @@ def _locked(folder: int) -> bool:
     return True
 
 
-def _status(process: subprocess.Popen[bytes], program: Program, context: HookContext, out: IO[bytes]) -> int | None:
+def _status(process: subprocess.Popen[bytes], program: Program, context: HookContext, out: int) -> int | None:
     """Wait for its end; None where it was late."""
     late = None if program.limit is None else time.monotonic() + program.limit
     seen = 0
-    while process.poll() is None:
+    while True:
+        ended = process.poll() is not None
+        if program.enough is not None and (size := os.fstat(out).st_size) > seen:
+            seen = size
+            if program.enough(os.pread(out, program.longest, 0)):
+                return 0
+        if ended:
+            return process.returncode
         if context.stopping() or (late is not None and time.monotonic() > late):
             return None
-        if program.enough is not None and (size := os.fstat(out.fileno()).st_size) > seen:
-            seen = size
-            if program.enough(os.pread(out.fileno(), program.longest, 0)):
-                return 0
         time.sleep(_POLL)
-    return process.returncode
 
 
-def _tail(output: IO[bytes], longest: int) -> bytes:
-    size = output.seek(0, os.SEEK_END)
-    output.seek(max(0, size - longest))
-    return output.read(longest)
+def _tail(output: int, longest: int) -> bytes:
+    size = os.fstat(output).st_size
+    return os.pread(output, longest, max(0, size - longest))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
