@@ -68,7 +68,9 @@ def pytest_terminal_summary(terminalreporter):
     reports = (each for found in terminalreporter.stats.values() for each in found)
     counts = Counter()
     for report in reports:
-        for name, value in getattr(report, "user_properties", ()):
+        if getattr(report, "when", None) != "call":  # the teardown's report has them too
+            continue
+        for name, value in report.user_properties:
             if name == "kill_points":
                 counts.update(value)
     if counts:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _METADATA = MetaData()
 
-_STEPS = Table(
+STEPS = Table(
     "leanml_steps",
     _METADATA,
     Column("id", Integer, primary_key=True, autoincrement=True),
@@ -54,6 +54,7 @@ _DETAILS = Table(
     Column("detail", Text, nullable=False),
 )
 HOOK = "hook "
+ALIAS = "alias "
 MAX_DETAIL = 256 * 1024
 # Seconds until a store that does not answer counts as out of reach.
 _PATIENCE = 10
@@ -118,7 +119,7 @@ def hook_step(name: str) -> str:
 
 def alias_step(alias: str) -> str:
     """Name the step that moves an alias: the same for a deploy and for a rollback."""
-    return f"alias {alias}"
+    return f"{ALIAS}{alias}"
 
 
 class Journal:
@@ -167,7 +168,7 @@ class Journal:
             with self.engine.begin() as connection:
                 if remember is not None:
                     connection.execute(insert(_DETAILS).values(release=release.key, step=step, detail=remember))
-                (number,) = connection.execute(insert(_STEPS).values(**line)).inserted_primary_key or (None,)
+                (number,) = connection.execute(insert(STEPS).values(**line)).inserted_primary_key or (None,)
                 append(connection, release.model, {**release.told(), **_event(line), "line": number})
         except SQLAlchemyError as error:
             raise unreachable(self.engine, error) from None
@@ -198,7 +199,7 @@ class Journal:
         """
         try:
             with self.engine.connect() as connection:
-                lines = connection.execute(select(_STEPS).order_by(_STEPS.c.id)).all()
+                lines = connection.execute(select(STEPS).order_by(STEPS.c.id)).all()
                 return audit_problems(connection, lines)
         except SQLAlchemyError as error:
             raise unreachable(self.engine, error) from None
@@ -238,7 +239,7 @@ class Journal:
         Raises:
             StoreError: they could not be read.
         """
-        wanted = select(_STEPS).where(_STEPS.c.release == release.key).order_by(_STEPS.c.id)
+        wanted = select(STEPS).where(STEPS.c.release == release.key).order_by(STEPS.c.id)
         try:
             with self.engine.connect() as connection:
                 return tuple(_entry(row) for row in connection.execute(wanted))
@@ -251,10 +252,10 @@ class Journal:
         Raises:
             StoreError: it could not be read.
         """
-        same = (_STEPS.c.model == release.model) & (_STEPS.c.step == step)
-        ours = select(func.max(_STEPS.c.id)).where(same & (_STEPS.c.release == release.key)).scalar_subquery()
-        ended = _STEPS.c.state.in_([str(State.DONE), str(State.UNDONE)])
-        others = select(func.count()).where(same & ended & (_STEPS.c.release != release.key) & (_STEPS.c.id > ours))
+        same = (STEPS.c.model == release.model) & (STEPS.c.step == step)
+        ours = select(func.max(STEPS.c.id)).where(same & (STEPS.c.release == release.key)).scalar_subquery()
+        ended = STEPS.c.state.in_([str(State.DONE), str(State.UNDONE)])
+        others = select(func.count()).where(same & ended & (STEPS.c.release != release.key) & (STEPS.c.id > ours))
         try:
             with self.engine.connect() as connection:
                 return bool(connection.execute(others).scalar())

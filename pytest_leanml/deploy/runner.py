@@ -12,6 +12,7 @@ from pytest_leanml.deploy.catalogue import find_hooks
 from pytest_leanml.deploy.interrupt import Interrupt
 from pytest_leanml.deploy.journal import Release, journal_url, open_journal
 from pytest_leanml.deploy.lock import model_lock
+from pytest_leanml.deploy.others import left_open
 from pytest_leanml.deploy.planning import plans
 from pytest_leanml.deploy.progress import Progress
 from pytest_leanml.deploy.proof import Action, Proven, prove
@@ -163,7 +164,8 @@ def _acted(job: _Job, secrets: dict[str, str] | None, redact: Redactor, interrup
                 job.registry.uri,
                 config.root,
             )
-            message = redact(_carried_out(job, stage))
+            left = left_open(journal, stage.release) if job.action is Action.APPLY else ""
+            message = _with(redact(_carried_out(job, stage)), left)
     finally:
         journal.close()
     return Done(job.status, _with(message, warning), acted=True)

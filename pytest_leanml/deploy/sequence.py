@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING
 
 from pytest_leanml.deploy.alias import BEGUN
 from pytest_leanml.deploy.journal import HOOK, State
+from pytest_leanml.deploy.others import environment_of, newest, others
 from pytest_leanml.errors import DeployError, LeanmlError, UndecidedError, UnknownOutcomeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_leanml.deploy.alias import AliasStep
+    from pytest_leanml.deploy.others import Other
     from pytest_leanml.deploy.steps import HookStep, Stage
 
 _BACK = {State.UNDOING, State.UNDONE}
+_GONE = {State.UNDONE, State.FAILED}
 _GO_ON = "`leanml deploy --resume` or `--undo` with this decision"
 
 
@@ -89,9 +92,10 @@ class Steps:
         """Take everything back, the last step first.
 
         Raises:
-            UndecidedError: nothing was begun, or the alias names another version by now.
+            UndecidedError: nothing was begun, or another release came after it.
             UnknownOutcomeError: a step may or may not be in place.
         """
+        self._demand_uncovered()
         told = [self._alias.undo()] if self._alias is not None and self._alias.last() in {*BEGUN, *_BACK} else []
         if not told and not any(step.last() for step in self._hooks):
             raise UndecidedError("the journal has no deploy of this decision", "one that was carried out")
@@ -180,6 +184,26 @@ class Steps:
                 "run the gate again; `leanml deploy --undo` takes back what is left",
             )
         raise TakenBackError(DeployError("it was being taken back"), self.undo())
+
+    def _demand_uncovered(self) -> None:
+        """Refuse to take a hook back under a later release that has run the same one."""
+        found = [each for each in others(self._stage.journal, self._stage.release) if each.state not in _GONE]
+        for step in self._hooks:
+            line = newest(self._stage.journal, self._stage.release, step.step) if step.takes_back else 0
+            later = [
+                each for each in found if line and each.step == step.step and each.line > line and self._here(each)
+            ]
+            if later:
+                raise UndecidedError(
+                    f"run {later[-1].run_id} has used the hook {step.name} after this release",
+                    "the newest release first",
+                    "take that one back first, with its decision",
+                )
+
+    def _here(self, other: Other) -> bool:
+        """What was released to another environment has not covered this one."""
+        there = environment_of(self._stage.journal, other)
+        return there is None or there == self._stage.proven.environment
 
     def _demand_current(self) -> None:
         journal, release = self._stage.journal, self._stage.release

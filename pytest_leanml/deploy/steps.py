@@ -87,6 +87,12 @@ class HookStep:
         entries = self._stage.journal.entries(self._stage.release)
         return next((entry.state for entry in reversed(entries) if entry.step == self.step), None)
 
+    @property
+    def takes_back(self) -> bool:
+        """Whether undoing it would do anything."""
+        known = self._bound.undoable and self._bound.entry.undo
+        return known and self.last() not in {None, State.UNDONE}
+
     def settle(self, *, done: bool) -> None:
         """Write down what a person has found out about an unknown outcome."""
         state, told = (State.DONE, "it happened") if done else (State.FAILED, "it did not happen")

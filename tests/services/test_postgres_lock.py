@@ -25,6 +25,13 @@ model: {{name: flights, registry: "{registry}"}}
 require: [accuracy]
 policy: {{thresholds: {{accuracy: {{min: 0.85}}}}}}
 store: {{lock_timeout: 60s, journal: "{journal}"}}
+deploy:
+  - use: command
+    name: rollout
+    with:
+      argv: [sh, -c, 'printf x >> "$LEANML_VERSION.made"']
+      observe: [sh, -c, 'test -e "$LEANML_VERSION.made"']
+      undo: [sh, -c, 'rm -f "$LEANML_VERSION.made"']
 """
 CHECKS = """\
 import pytest
@@ -218,9 +225,12 @@ def test_of_two_deploys_at_once_exactly_one_wins(project, url):
     assert named == winner
     assert "another one won" in output[loser]
     with journal.engine.connect() as connection:
-        rows = connection.execute(text("SELECT state, detail FROM leanml_steps ORDER BY id")).all()
-    assert [row[0] for row in rows] == ["intent", "done"]
-    assert all(row[1].endswith(f"to {winner}") for row in rows)
+        rows = connection.execute(text("SELECT step, state, detail FROM leanml_steps ORDER BY id")).all()
+    assert [tuple(row[:2]) for row in rows] == [
+        (step, state) for step in ("hook rollout", "alias champion") for state in ("intent", "done")
+    ]
+    assert all(row[2].endswith(f"to {winner}") for row in rows[2:])
+    assert {path.name: path.read_text() for path in project.glob("*.made")} == {f"{winner}.made": "x"}
     journal.close()
 
 
