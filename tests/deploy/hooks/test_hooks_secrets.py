@@ -55,6 +55,7 @@ def _entries(endpoint, status):
         "http": {"url": f"{endpoint.url}/deploy", "bearer": "PLANTED", "hmac": "PLANTED"},
         "slack": {"token": "PLANTED", "channel": "models", "api": f"{endpoint.url}/api"},
         "github": {"token": "PLANTED", "repository": "a/b", "api": endpoint.url, "ref": "main"},
+        "feature_flag": {"url": f"{endpoint.url}/flags/model", "flag": "model", "variant": "v2", "bearer": "PLANTED"},
         "analysis": {
             "prometheus": endpoint.url,
             "bearer": "PLANTED",
@@ -67,7 +68,6 @@ def _entries(endpoint, status):
 
 # Hooks whose secret is planted in the tests against their own servers: these must be there.
 _ELSEWHERE = {
-    "feature_flag": "deploy/hooks/test_hook_flag_http.py",
     "image": "services/test_image_hook.py",
     "istio.canary": "services/test_canary_istio.py",
     "kubernetes.blue_green": "services/test_kubernetes_set_image.py",  # kubectl as there, metrics as `analysis` above
@@ -116,7 +116,7 @@ def planted(project, monkeypatch):
 
 
 @pytest.mark.parametrize("status", [200, 400, 500])
-@pytest.mark.parametrize("name", ["command", "http", "slack", "github", "analysis"])
+@pytest.mark.parametrize("name", ["command", "http", "slack", "github", "feature_flag", "analysis"])
 def test_no_hook_of_ours_gives_its_secret_away(planted, endpoint, capfd, name, status):
     endpoint.answer(_answers(status))
     settings = _entries(endpoint, int(status != 200))[name]
