@@ -106,7 +106,7 @@ def test_a_webhook_that_is_no_url_or_not_there_is_not_shown(told):
     "settings", [{}, {"webhook": "A", "token": "B", "channel": "#c"}, {"token": "B"}, {"webhook": "A", "channel": "#c"}]
 )
 def test_there_is_one_way_to_slack(tmp_path, settings):
-    entry = json.dumps([{"use": "slack", "with": settings}])
+    entry = json.dumps([{"use": "slack", "secrets": ["A", "B"], "with": settings}])
     (tmp_path / "leanml.yaml").write_text(f"version: 1\nmodel: flights\ndeploy: {entry}\n")
     with pytest.raises(ConfigError, match="no single way to Slack"):
         find_hooks(load_config(tmp_path / "leanml.yaml"))
