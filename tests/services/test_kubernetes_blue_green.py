@@ -62,6 +62,8 @@ def health():
 
         def status(self, color):
             found = self.say.get(color, 200)
+            if callable(found):
+                return found()
             if isinstance(found, list):
                 return found.pop(0) if len(found) > 1 else found[0]
             return found
@@ -193,6 +195,24 @@ def test_a_failing_smoke_test_never_has_traffic(kubernetes, shop, health, projec
     done = project.deploy()
     assert (done.status, "answered 500, not 200" in done.message) == (22, True), done
     assert (world(kubernetes, shop), splits(project), len(health.asked)) == (BEFORE, [], 5)
+
+
+def test_a_journal_that_cannot_be_written_any_more_takes_the_traffic_back(kubernetes, shop, health, project):
+    def fail():
+        """All is well before the traffic moves; then the pods are sick, and the store is too."""
+        if facts_of(kubernetes, shop)[0]["spec"]["selector"]["color"] == "blue":
+            return 200
+        with closing(sqlite3.connect(project.root / "leanml.db", timeout=20)) as database:
+            there = database.execute("SELECT 1 FROM sqlite_master WHERE name = 'leanml_audit'").fetchone()
+            if there:
+                database.execute("ALTER TABLE leanml_audit RENAME TO lost")
+        return 500
+
+    health.say = {"green": fail}
+    hooks.configure(project, hook(kubernetes, shop, health))
+    done = project.deploy()
+    assert done.status not in {0, 22}, done
+    assert (world(kubernetes, shop)[0], project.alias) == ("blue", "1")
 
 
 def back_after(message):

@@ -25,8 +25,8 @@ from pytest_leanml.deploy.hooks.quota import demand_room
 from pytest_leanml.deploy.hooks.rollout import Wait, rolled_out, stamp
 from pytest_leanml.deploy.hooks.set_image import demand_rollable
 from pytest_leanml.deploy.hooks.smoke import SmokeConfig, smoke
-from pytest_leanml.deploy.hooks.watching import SPARE, Window, watched
-from pytest_leanml.errors import DeployError
+from pytest_leanml.deploy.hooks.watching import SPARE, Window, verdict, watched
+from pytest_leanml.errors import DeployError, LeanmlError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -108,8 +108,13 @@ class BlueGreen:
         live, idle = run.begun()
         run.deploy(idle)
         run.test(idle)
-        run.move(idle)
-        run.watch(idle)
+        try:
+            run.move(idle)
+            run.watch(idle)
+        except LeanmlError as error:
+            if not isinstance(error, DeployError):  # the journal, for one, cannot be written any more
+                run.taken_back(error.given)
+            raise
         run.retire(live, idle)
         return Applied(told=f"service {self._config.service} is served by {idle} with {run.image}")
 
@@ -140,14 +145,6 @@ class BlueGreen:
 
     def _run(self, context: HookContext) -> _Run:
         return _Run(self._config, context, settled(self._config, context))
-
-
-def _verdict(config: AnalysisConfig, context: HookContext, window: float) -> str:
-    """Judge metrics, and say what is wrong; empty only where they pass."""
-    from pytest_leanml.deploy.hooks.watch import Outcome, judge
-
-    found = judge(config, context, window)
-    return "" if found.outcome is Outcome.PASS else f"analysis: {found.told or found.outcome}"
 
 
 def _other(color: str) -> str:
@@ -286,20 +283,29 @@ class _Run:
             DeployError: always.
         """
         started = time.monotonic()
-        until = started + _BACK
-        self._remember(failed=why)
-        urgent = _Run(self._config, replace(self._context, stopping=lambda: time.monotonic() > until), self.image)
-        while True:
-            try:
-                urgent.back(self._memory)
-                break
-            except DeployError as error:
-                if time.monotonic() + _AGAIN > until:
-                    raise DeployError(f"{why}; then the traffic could not be taken back: {error.given}") from None
-                time.sleep(_AGAIN)
+        try:
+            self._remember(failed=why)
+        finally:
+            self.taken_back(why)
         raise DeployError(
             f"{why}; the traffic was back at {self._memory['live']} after {time.monotonic() - started:.1f} s"
         )
+
+    def taken_back(self, why: str) -> None:
+        """Take the traffic back, whoever asks to stop.
+
+        Raises:
+            DeployError: it could not be taken back in time.
+        """
+        until = time.monotonic() + _BACK
+        urgent = _Run(self._config, replace(self._context, stopping=lambda: time.monotonic() > until), self.image)
+        while True:
+            try:
+                return urgent.back(self._memory)
+            except DeployError as error:
+                if time.monotonic() + _AGAIN > until:
+                    raise DeployError(f"{why}; then the traffic could not be taken back: {error.given}") from None
+            time.sleep(_AGAIN)
 
     def back(self, detail: Mapping[str, Any]) -> None:
         """Move the traffic back, where this release has moved it.
@@ -330,9 +336,7 @@ class _Run:
         if detail.get("retired"):
             if old.replicas == 0:
                 self._scale(old, count)
-            rolled_out(
-                self.kubectl, old.name, self._context, Wait(self._config.rollout_timeout, stamp(old), lambda _: None)
-            )
+            self._settled(old)
         self.back(detail)
         new, before = self.colors().deployments[idle], detail["before"]
         if marked(new.facts, self._context):
@@ -341,9 +345,7 @@ class _Run:
             self.kubectl.patch(KIND, new.name, changes(new, self._config.container, self._mark, wanted))
         elif not detail.get("deployed"):
             return
-        rolled_out(
-            self.kubectl, new.name, self._context, Wait(self._config.rollout_timeout, stamp(new), lambda _: None)
-        )
+        self._settled(new)
 
     @property
     def _mark(self) -> str:
@@ -363,6 +365,10 @@ class _Run:
                 f"somebody has set {self._config.container} in deployment {deployment.name} to {found} since"
             )
 
+    def _settled(self, deployment: Deployment) -> None:
+        wait = Wait(self._config.rollout_timeout, stamp(deployment), lambda _: None)
+        rolled_out(self.kubectl, deployment.name, self._context, wait)
+
     def _scale(self, deployment: Deployment, replicas: int) -> None:
         path = pointer("spec", "replicas")
         operations = [
@@ -375,7 +381,7 @@ class _Run:
         config = self._config.analysis
         if config is None:
             return None
-        return lambda context: _verdict(config, context, self._config.watch)
+        return lambda context: verdict(config, context, self._config.watch)
 
     def _look(self, idle: str) -> str:
         try:

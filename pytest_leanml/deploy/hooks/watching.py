@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from pytest_leanml.deploy.hook import HookContext
+    from pytest_leanml.deploy.hooks.analysis import AnalysisConfig
 
 _POLL = 0.05
 # Seconds of the hook's own time that are left for taking the traffic back.
@@ -68,6 +69,14 @@ def watched(window: Window, context: HookContext) -> str:
             left = window.seconds - passed
             if why := _slept(context, begun + (min(window.every, left) if left > 0 else window.every)):
                 return why
+
+
+def verdict(config: AnalysisConfig, context: HookContext, window: float) -> str:
+    """Judge metrics, and say what is wrong; empty only where they pass."""
+    from pytest_leanml.deploy.hooks.watch import Outcome, judge
+
+    found = judge(config, context, window)
+    return "" if found.outcome is Outcome.PASS else f"analysis: {found.told or found.outcome}"
 
 
 def _slept(context: HookContext, until: float) -> str:
