@@ -177,6 +177,25 @@ def test_traffic_moves_step_by_step_and_comes_back_exactly(mesh, hook, told, wel
     assert mesh.world == before
 
 
+@pytest.mark.usefixtures("mesh")
+def test_with_all_the_traffic_it_is_not_compared_with_a_version_that_has_none(settings, hook, told, served, prometheus):
+    served.set(v1={"latency": 0.15}, v2={})
+    prometheus.wait('served_latency{version="1"} > 0.1 and on() served_latency{version="2"} < 0.1', bool)
+    latency = {"name": "latency", "query": 'served_latency{version="{version}"}', "pass": 0.2}
+    compared = {**latency, "baseline": 'served_latency{version="{before}"}'}
+    told.when["traffic.split", 100] = lambda: served.set(v2={})
+    alone = {name: value for name, value in compared.items() if name != "pass"}
+    metrics = [compared, {**alone, "name": "alone"}]
+    hook(analysis={**settings["analysis"], "metrics": metrics}, window="2s").apply(told())
+    assert told.splits == [(0, 5), (5, 50), (50, 100)]
+    judged = [facts["metrics"] for event, facts in told.events if event == "analysis"]
+    assert [["p" in each["latency"], "alone" in each] for each in judged] == [
+        [True, True],
+        [True, True],
+        [False, False],
+    ]
+
+
 def test_the_header_stands_before_any_weight(mesh, hook, told, well):
     seen = []
     told.when["traffic.header", None] = lambda: seen.append(mesh.http)

@@ -74,6 +74,12 @@ class AnalysisConfig(PrometheusConfig):
     interval: Duration = Field(default="30s", validate_default=True)
     metrics: Annotated[tuple[MetricConfig, ...], Field(min_length=1), AfterValidator(_apart)]
 
+    @property
+    def limited(self) -> AnalysisConfig:
+        """The metrics that have limits, by these alone."""
+        alone = [each.model_copy(update={"baseline": None}) for each in self.metrics if each.pass_ is not None]
+        return self.model_copy(update={"metrics": tuple(alone)})
+
     def intervals(self, window: float) -> int:
         """Return how many times the metrics are looked at in a window."""
         return max(1, math.floor(window / self.interval + 1e-9))

@@ -278,7 +278,7 @@ class _Run:
         from pytest_leanml.deploy.hooks.watch import Outcome, judge
 
         weight = self._config.steps[number].weight
-        verdict = judge(self._config.analysis, self._context, self._config.windows[number])
+        verdict = judge(self._config.judged(weight), self._context, self._config.windows[number])
         if verdict.outcome is Outcome.STOPPED:
             raise _StoppedError(f"{verdict.told} at {weight} %")
         if verdict.outcome is not Outcome.PASS:

@@ -93,9 +93,18 @@ class CanaryConfig(KubectlConfig):
             raise fault("`header: true`", "`false`, or `name` and `value`")
         if self.stable == self.canary:
             raise fault("`stable` and `canary` are one destination", "two: another host, or another subset")
+        if not self.analysis.limited.metrics:
+            raise fault(
+                f"no metric has a limit, and at {ALL} % there is no traffic to compare with",
+                "a metric with `pass`",
+            )
         for window in self.windows:
             self.analysis.demand_window(window)
         return self
+
+    def judged(self, weight: int) -> AnalysisConfig:
+        """Return what is watched at a share: with all the traffic there is no baseline to compare with any more."""
+        return self.analysis.limited if weight == ALL else self.analysis
 
     @property
     def windows(self) -> tuple[float, ...]:

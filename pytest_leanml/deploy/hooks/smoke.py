@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pytest_leanml.config.deploy import Variables  # noqa: TC001 - pydantic reads the annotations
+from pytest_leanml.config.deploy import SecretName, Variables  # noqa: TC001 - pydantic reads the annotations
 from pytest_leanml.config.fields import Duration, Section, Text, Whole, fault
-from pytest_leanml.deploy.hooks.http import Variable  # noqa: TC001 - pydantic reads the annotations
 from pytest_leanml.deploy.hooks.program import Program, environment, run
 from pytest_leanml.deploy.hooks.web import Request, Url, as_body, filled, secret, send
 from pytest_leanml.errors import DeployError
@@ -23,7 +22,7 @@ class SmokeConfig(Section):
     url: Url | dict[Literal["blue", "green"], Url] | None = None
     method: Literal["GET", "POST"] = "GET"
     body: dict[str, Any] = Field(default_factory=dict)
-    bearer: Variable | None = None
+    bearer: SecretName | None = None
     argv: Annotated[tuple[Text, ...], Field(min_length=1)] | None = None
     env: Variables = ()
     expect: Whole = Field(default=-1, ge=-1, le=599)

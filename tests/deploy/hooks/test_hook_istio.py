@@ -11,6 +11,7 @@ from pytest_leanml.deploy.hooks.istio_config import CanaryConfig
 from pytest_leanml.deploy.hooks.istio_routes import HEADER_ROUTE, Split, begin, find, moves
 from pytest_leanml.errors import DeployError
 
+COMPARED = {"name": "latency", "query": "canary", "baseline": "stable"}
 METRIC = {"name": "errors", "query": "errors", "pass": 0.01}
 SETTINGS = {
     "virtual_service": "flights",
@@ -58,6 +59,7 @@ def test_a_step_may_have_a_window_of_its_own():
         ({"virtual_service": "--all"}, "--all"),
         ({"weights": [5]}, "Extra inputs"),
         ({"analysis": None}, "analysis"),
+        ({"analysis": {**SETTINGS["analysis"], "metrics": [COMPARED]}}, "no metric has a limit"),
     ],
 )
 def test_settings_that_could_not_work_are_refused(more, why):
