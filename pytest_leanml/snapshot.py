@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pytest_leanml.registry.refs import ModelRef
 
 DEFAULT_TIMEOUT = 1800.0
+_FILES = frozenset({".arrow", ".csv", ".feather", ".json", ".parquet", ".yaml", ".yml"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +150,14 @@ def digests(
 
 
 def named_files(config: Config | None, specs: Sequence[CheckSpec]) -> tuple[str, ...]:
-    """Return the files that checks name: schemas, suites, tables of references or cases; sorted."""
+    """Return the files that checks name: schemas, suites, tables of references or cases; sorted.
+
+    One that is not there yet is among them where its name says that it is a file: a test may not make it up.
+    """
     if config is None:
         return ()
     words = {word for spec in specs for word in _words(spec.settings)} | {config.data.schema_ or ""}
-    return tuple(sorted(word for word in words if word and _is_file(config.root / word)))
+    return tuple(sorted(word for word in words if word and _names_a_file(config.root / word)))
 
 
 def _words(value: Any) -> Iterator[str]:
@@ -168,9 +172,9 @@ def _words(value: Any) -> Iterator[str]:
             yield from _words(each)
 
 
-def _is_file(path: Path) -> bool:
+def _names_a_file(path: Path) -> bool:
     try:
-        return path.is_file()
+        return path.is_file() or path.suffix.lower() in _FILES
     except (OSError, ValueError):  # a name that no file can have
         return False
 

@@ -83,6 +83,15 @@ def test_the_files_that_checks_name_are_digested_too(flights, snap):
     assert changed["the file gx/suite.json"] == "unreadable"
 
 
+def test_a_schema_that_a_test_makes_up_is_a_change(flights, snap):
+    path = flights / "leanml.yaml"
+    path.write_text(path.read_text().replace("data: {", "data: {schema: late.yaml, "))
+    found = snap()
+    assert found.manifest.snapshot["the file late.yaml"] == "unreadable"
+    (flights / "late.yaml").write_text("columns: {}\n")
+    assert again(found)["the file late.yaml"].startswith("sha256:")
+
+
 def test_the_manifest_demands_what_is_declared_and_required(flights, snap):
     path = flights / "leanml.yaml"
     path.write_text(path.read_text() + "require: [mine]\npolicy: {shadow: [limits.quality.accuracy]}\n")

@@ -9,8 +9,8 @@ from pydantic import AfterValidator, Field, ValidationInfo
 from pytest_leanml.config.fields import Duration, Flag, Id, Section, Text, Texts, Whole, fault, matching
 
 MAX_RETRIES = 20
-_VARIABLE = matching(r"[A-Za-z_][A-Za-z0-9_]{0,127}", "the name of an environment variable")
-Variables = tuple[Annotated[Text, _VARIABLE], ...]
+Variable = Annotated[Text, matching(r"[A-Za-z_][A-Za-z0-9_]{0,127}", "the name of an environment variable")]
+Variables = tuple[Variable, ...]
 
 
 def _given(name: str, info: ValidationInfo) -> str:
@@ -23,7 +23,7 @@ def _given(name: str, info: ValidationInfo) -> str:
 
 
 # A setting of a hook that names one of its secrets.
-SecretName = Annotated[Text, _VARIABLE, AfterValidator(_given)]
+SecretName = Annotated[Variable, AfterValidator(_given)]
 
 
 class DeployHook(Section):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Those that need no daemon come first: they tell the digest of what they have pushed.
 TOOLS = ("buildah", "podman", "docker")
-_SHOWN, _HEX = 600, 64
+_HEX = 64
 
 
 def find_tool(named: str | None) -> str:
@@ -99,7 +99,7 @@ class Builder:
         ended = self._run([*argv, *build.options, str(build.folder)], build.moment)
         if ended.status != 0:
             why = "was stopped as asked" if ended.status is None else f"ended with status {ended.status}"
-            raise DeployError(f"{self.tool} build {why}{_told(ended)}")
+            raise DeployError(f"{self.tool} build {why}{ended.said}")
         found = _digest(noted)
         if found is None:
             raise DeployError(f"{self.tool} build ended with status 0 and named no image")
@@ -119,7 +119,7 @@ class Builder:
             ended = self._run(argv)
             if ended.status != 0:
                 why = "was ended in the middle" if ended.status is None else f"ended with status {ended.status}"
-                raise UnknownOutcomeError(f"{self.tool} push {why}{_told(ended)}")
+                raise UnknownOutcomeError(f"{self.tool} push {why}{ended.said}")
         return _digest(noted)
 
     def wait(self) -> None:
@@ -157,11 +157,6 @@ class Builder:
             file.touch(mode=0o600)
             file.write_text(json.dumps({"auths": {self.host: {"auth": pair}}}), encoding="utf-8")
             yield {"DOCKER_CONFIG": folder, "REGISTRY_AUTH_FILE": str(file)}
-
-
-def _told(ended: Ended) -> str:
-    said = ended.out.decode("utf-8", "replace").strip()
-    return f": {said[-_SHOWN:]}" if said else ""
 
 
 def _digest(file: Path) -> str | None:

@@ -11,7 +11,7 @@ from pydantic import Field
 from pytest_leanml.config.fields import Duration  # noqa: TC001 - pydantic reads the annotations
 from pytest_leanml.deploy.hook import Observed
 from pytest_leanml.deploy.hooks.deployment import Deployment, State, changes
-from pytest_leanml.deploy.hooks.kubectl import KubectlError, Label, Reason
+from pytest_leanml.deploy.hooks.kubectl import PASSING, KubectlError, Label
 from pytest_leanml.deploy.hooks.marks import mark_name, marked
 from pytest_leanml.deploy.hooks.pinned import ImageConfig
 from pytest_leanml.errors import DeployError, UnknownOutcomeError
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from pytest_leanml.deploy.hooks.kubectl import Kubectl
 
 _FIRST_PAUSE, _LONGEST_PAUSE, _POLL = 0.2, 2.0, 0.05
-# What may be otherwise at the next look.
-_PASSING = {Reason.UNREACHABLE, Reason.LATE, Reason.OTHER, Reason.STOPPED}
 
 
 class HandedConfig(ImageConfig):
@@ -150,7 +148,7 @@ def _looked(waits: Callable[[], str]) -> str:
     try:
         return waits()
     except KubectlError as error:
-        if error.reason not in _PASSING:
+        if error.reason not in PASSING:
             raise
         return error.given
 

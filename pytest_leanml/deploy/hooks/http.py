@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from pytest_leanml.config.deploy import SecretName  # noqa: TC001 - pydantic reads the annotations
-from pytest_leanml.config.fields import Duration, Flag, Section, Text, Whole, fault, matching
+from pytest_leanml.config.fields import Duration, Flag, Section, Text, Whole, fault
 from pytest_leanml.deploy.hook import Applied, HookContext, Observed
 from pytest_leanml.deploy.hooks.web import Answer, Request, Url, as_body, demanded, filled, secret, send, signature
 from pytest_leanml.errors import DeployError, UnknownOutcomeError
@@ -17,7 +17,6 @@ from pytest_leanml.errors import DeployError, UnknownOutcomeError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Variable = Annotated[Text, matching(r"[A-Za-z_][A-Za-z0-9_]{0,127}", "the name of an environment variable")]
 _FACTS = frozenset(
     [
         "action",

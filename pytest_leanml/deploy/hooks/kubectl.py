@@ -92,6 +92,10 @@ _REFUSED = {
 }
 
 
+# What may be otherwise at the next look.
+PASSING = frozenset({Reason.UNREACHABLE, Reason.LATE, Reason.OTHER, Reason.STOPPED})
+
+
 class KubectlError(DeployError):
     """A call that failed for certain: nothing was changed.
 
@@ -358,7 +362,7 @@ def _unsure(command: Sequence[str], ended: Ended, context: HookContext) -> NoRet
 
 
 def _failure(command: Sequence[str], ended: Ended, context: HookContext) -> KubectlError:
-    said = ended.err.decode("utf-8", "replace").strip()
+    said = ended.hide(ended.err.decode("utf-8", "replace").strip())
     what = f"kubectl {_shown(command)}"
     if ended.status is None:
         stopped = context.stopping()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import model_validator
 
+from pytest_leanml.config.deploy import Variable  # noqa: TC001 - pydantic reads the annotations
 from pytest_leanml.config.fields import Id, LocalPath, Text, fault
-from pytest_leanml.deploy.hooks.http import Variable  # noqa: TC001 - pydantic reads the annotations
 from pytest_leanml.deploy.hooks.kubectl import KubectlConfig
 from pytest_leanml.deploy.hooks.web import filled
 from pytest_leanml.errors import DeployError

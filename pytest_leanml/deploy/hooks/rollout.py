@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_leanml.deploy.hooks.deployment import KIND, Deployment
-from pytest_leanml.deploy.hooks.kubectl import KubectlError, Reason
+from pytest_leanml.deploy.hooks.kubectl import PASSING, KubectlError
 from pytest_leanml.errors import DeployError, UnknownOutcomeError
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from pytest_leanml.deploy.hooks.kubectl import Kubectl
 
 _POLL = 0.2
-# What may be otherwise at the next look.
-_PASSING = {Reason.UNREACHABLE, Reason.LATE, Reason.OTHER, Reason.STOPPED}
 _FEW = 3
 
 
@@ -82,7 +80,7 @@ def _watched(kubectl: Kubectl, name: str, over: Callable[[Mapping[str, Any]], bo
     try:
         kubectl.watch(KIND, name, over, seconds)
     except KubectlError as error:
-        if error.reason not in _PASSING:
+        if error.reason not in PASSING:
             raise
         return error.given
     return ""

@@ -11,8 +11,10 @@ import time
 import pytest
 from pydantic import ValidationError
 
+from pytest_leanml.deploy.hooks import kubectl as kubectl_module
 from pytest_leanml.deploy.hooks.kubectl import Kubectl, KubectlConfig, KubectlError, Reason, pointer
-from pytest_leanml.deploy.hooks.program import Program, run
+from pytest_leanml.deploy.hooks.program import Ended, Program, run
+from pytest_leanml.deploy.secret import Redactor
 from pytest_leanml.errors import DeployError, UnknownOutcomeError
 
 FORBIDDEN = (
@@ -22,6 +24,13 @@ FORBIDDEN = (
 REFUSED_PATCH = "The request is invalid: the server rejected our request due to an error in our request"
 INVALID = 'The Deployment "web" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0'
 DIAL = "The connection to the server was refused\ndial tcp 127.0.0.1:1: connect: connection refused"
+
+
+@pytest.mark.parametrize("before", range(400 - 20, 401))
+def test_a_secret_that_the_end_of_a_message_cuts_in_two_shows_no_half(told, before):
+    said = f"{'x' * before} {'S3CR3T-' * 3}".encode()
+    ended = Ended(1, b"", said, Redactor(["S3CR3T-" * 3]))
+    assert "S3" not in kubectl_module._failure(["patch"], ended, told()).given
 
 
 @pytest.fixture
