@@ -12,6 +12,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
@@ -340,3 +341,34 @@ def registered(_seeding, once, flights):
     shutil.copytree(made, flights, dirs_exist_ok=True)
     _seeding._move_paths(flights / "mlflow.db", str(made), str(flights))
     return flights
+
+
+@pytest.fixture
+def hook_context(tmp_path):
+    """Return a function that makes what a deploy hook is told; what is given by name differs."""
+    from pytest_leanml.deploy.hook import HookContext
+
+    def make(seconds=60.0, **more):
+        late = time.monotonic() + seconds
+        told = {
+            "key": "k" * 64,
+            "run_id": "01RUN",
+            "model": "flights",
+            "version": "2",
+            "digest": f"sha256:{'d' * 64}",
+            "alias": "champion",
+            "environment": "production",
+            "before": "1",
+            "registry_uri": "sqlite://",
+            "root": tmp_path,
+            "decision": {},
+            "evidence": {},
+            "deadline": late,
+            "stopping": lambda: time.monotonic() > late,
+            "progress": lambda _: None,
+            "audit": lambda *_: None,
+            "remember": lambda _: None,
+        }
+        return HookContext(**{**told, **more})
+
+    return make

@@ -188,3 +188,35 @@ def copy_of(tmp_path):
 @pytest.fixture
 def project(judged, tmp_path) -> Project:
     return copied(judged, tmp_path / "project")
+
+
+class RegisteredVersions:
+    """One registered model of the server, changed without any code of ours."""
+
+    def __init__(self, server, name, versions):
+        self.client, self.name, self.uri = server.client, name, server.url
+        with quietly():
+            self.client.create_registered_model(name)
+            run = self.client.create_run("0")
+            for _ in range(versions):
+                self.client.create_model_version(name, f"{run.info.artifact_uri}/model", run.info.run_id)
+            self.client.set_registered_model_alias(name, "champion", "1")
+
+    def stages(self):
+        with quietly():
+            found = self.client.search_model_versions(f"name='{self.name}'")
+        return {int(each.version): each.tags.get("leanml.stage") for each in found}
+
+    def tag(self, version, value, key="leanml.stage"):
+        with quietly():
+            self.client.set_model_version_tag(self.name, version, key, value)
+
+    def alias(self, alias, version):
+        with quietly():
+            self.client.set_registered_model_alias(self.name, alias, version)
+
+
+@pytest.fixture
+def registered_versions():
+    """The class, for a registry that has ``client`` and ``url``."""
+    return RegisteredVersions

@@ -386,6 +386,7 @@ def loaded(name: str):
 
 deploying = loaded("conftest")
 judged, project = deploying.judged, deploying.project
+registered_versions = deploying.registered_versions
 hooks = loaded("test_hooks")
 
 
@@ -454,9 +455,8 @@ def registered(tmp_path_factory):
 
 
 @pytest.fixture
-def told(registered):
+def told(registered, hook_context):
     """Make a context of one release; ``told.said`` is what the hook said, ``told.memory`` what it remembered."""
-    from pytest_leanml.deploy.hook import HookContext
 
     class Told:
         def __init__(self):
@@ -464,29 +464,19 @@ def told(registered):
 
         def __call__(self, **more):
             late = time.monotonic() + 120
-            evidence = {"digest": "sha256:ee"}
             known = {
-                "key": "k" * 64,
-                "run_id": "01RUN",
                 "model": "model",
-                "version": "2",
                 "digest": registered.digest,
-                "alias": "champion",
-                "environment": "production",
-                "before": "1",
                 "registry_uri": registered.uri,
                 "root": registered.root,
-                "decision": {"run_id": "01RUN", "verdict": "ALLOW", "evidence": evidence},
-                "evidence": {},
-                "deadline": late,
+                "decision": {"run_id": "01RUN", "verdict": "ALLOW", "evidence": {"digest": "sha256:ee"}},
                 "stopping": lambda: self.stop or time.monotonic() > late,
                 "progress": self.said.append,
-                "audit": lambda *_: None,
                 "remember": self.memory.update,
                 "remembered": self.memory,
                 "step": "hook",
             }
-            return HookContext(**{**known, **more})
+            return hook_context(120, **{**known, **more})
 
         def other(self, context, key, **more):
             """The same for another release, with a memory of its own, which is returned too."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import pytest
 
-from pytest_leanml.deploy.hook import HookContext
 from pytest_leanml.deploy.hooks.analysis import AnalysisHookConfig
 from pytest_leanml.deploy.hooks.watch import Outcome, judge, preflight
 from pytest_leanml.deploy.testkit import HookTestKit
@@ -31,27 +29,8 @@ LATENCY = {
 
 
 @pytest.fixture
-def context():
-    late = time.monotonic() + 60
-    return HookContext(
-        key="k",
-        run_id="01RUN",
-        model="flights",
-        version="2",
-        digest=f"sha256:{'d' * 64}",
-        alias="champion",
-        environment="production",
-        before="1",
-        registry_uri="sqlite://",
-        root=Path(),
-        decision={},
-        evidence={},
-        deadline=late,
-        stopping=lambda: time.monotonic() > late,
-        progress=lambda _: None,
-        audit=lambda *_: None,
-        remember=lambda _: None,
-    )
+def context(hook_context):
+    return hook_context()
 
 
 @pytest.fixture

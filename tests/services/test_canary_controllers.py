@@ -9,12 +9,10 @@ from __future__ import annotations
 import json
 import threading
 import time
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from pytest_leanml.deploy.hook import HookContext, Observed
+from pytest_leanml.deploy.hook import Observed
 from pytest_leanml.deploy.hooks.argo import Rollout, RolloutConfig
 from pytest_leanml.deploy.hooks.flagger import FlaggerCanary, FlaggerConfig
 from pytest_leanml.deploy.testkit import HookTestKit
@@ -155,35 +153,16 @@ def canary(kubernetes, namespace, tmp_path):
 
 
 @pytest.fixture
-def told(tmp_path):
+def told(hook_context):
     class Told:
         def __init__(self):
             self.memory, self.said, self.stop = {}, [], False
 
         def __call__(self, seconds=60.0, **more):
             late = time.monotonic() + seconds
-            made = HookContext(
-                key="k" * 64,
-                run_id="01RUN",
-                model="flights",
-                version="2",
-                digest=f"sha256:{'d' * 64}",
-                alias="champion",
-                environment="production",
-                before="1",
-                registry_uri="sqlite://",
-                root=Path(tmp_path),
-                decision={},
-                evidence={},
-                deadline=late,
-                stopping=lambda: self.stop or time.monotonic() > late,
-                progress=self.said.append,
-                audit=lambda *_: None,
-                remember=self.memory.update,
-                remembered=self.memory,
-                step="rollout",
-            )
-            return replace(made, **more)
+            heard = {"stopping": lambda: self.stop or time.monotonic() > late, "progress": self.said.append}
+            kept = {"remember": self.memory.update, "remembered": self.memory}
+            return hook_context(seconds, **{**heard, **kept, "step": "rollout", **more})
 
     return Told()
 

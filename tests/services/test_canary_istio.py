@@ -11,12 +11,11 @@ import sys
 import threading
 import time
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
 from mlflow.tracking import MlflowClient
 
-from pytest_leanml.deploy.hook import HookContext, Observed
+from pytest_leanml.deploy.hook import Observed
 from pytest_leanml.deploy.hooks.istio import Canary
 from pytest_leanml.deploy.hooks.istio_config import CanaryConfig
 from pytest_leanml.deploy.journal import Journal
@@ -102,8 +101,8 @@ def well(served, prometheus):
 class Told:
     """What the runner would tell a hook, and what the hook tells it; ``when`` acts at an event of the audit log."""
 
-    def __init__(self, root):
-        self.root, self.events, self.memory, self.said, self.when, self.stop = root, [], {}, [], {}, False
+    def __init__(self, make):
+        self.make, self.events, self.memory, self.said, self.when, self.stop = make, [], {}, [], {}, False
 
     @property
     def splits(self):
@@ -117,33 +116,14 @@ class Told:
 
     def __call__(self, seconds=60.0, **more):
         late = time.monotonic() + seconds
-        made = HookContext(
-            key="k" * 64,
-            run_id="01RUN",
-            model="flights",
-            version="2",
-            digest=f"sha256:{'d' * 64}",
-            alias="champion",
-            environment="production",
-            before="1",
-            registry_uri="sqlite://",
-            root=self.root,
-            decision={},
-            evidence={},
-            deadline=late,
-            stopping=lambda: self.stop or time.monotonic() > late,
-            progress=self.said.append,
-            audit=self.audit,
-            remember=self.memory.update,
-            remembered=self.memory,
-            step="canary",
-        )
-        return replace(made, **more)
+        heard = {"stopping": lambda: self.stop or time.monotonic() > late, "progress": self.said.append}
+        kept = {"audit": self.audit, "remember": self.memory.update, "remembered": self.memory}
+        return self.make(seconds, **{**heard, **kept, "step": "canary", **more})
 
 
 @pytest.fixture
-def told(tmp_path):
-    return Told(tmp_path)
+def told(hook_context):
+    return Told(hook_context)
 
 
 @pytest.fixture

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
-from pathlib import Path
 
 import pytest
 
 from pytest_leanml.deploy.proof import Action
 from pytest_leanml.deploy.testkit import HookTestKit
 
-
-def _beside(name, path):
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-deploys, hooks = (
-    _beside("leanml_tests_deploys", "deploy/conftest.py"),
-    _beside("leanml_tests_hooks", "deploy/test_hooks.py"),
-)
+hooks = sys.modules["leanml_services_test_hooks"]
 servers = sys.modules["leanml_tests_kubernetes"]
-judged, project = deploys.judged, deploys.project
 
 
 def config_map(name, **data):

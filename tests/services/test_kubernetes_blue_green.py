@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import signal
@@ -12,28 +11,14 @@ import threading
 import time
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
 from pytest_leanml.deploy.proof import Action
 from pytest_leanml.deploy.testkit import HookTestKit
 
-
-def _beside(name, path):
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-deploys, hooks = (
-    _beside("leanml_tests_deploys", "deploy/conftest.py"),
-    _beside("leanml_tests_hooks", "deploy/test_hooks.py"),
-)
+hooks = sys.modules["leanml_services_test_hooks"]
 servers = sys.modules["leanml_tests_kubernetes"]
-judged, project = deploys.judged, deploys.project
 OLD, NEW, BAD = servers.image("01"), servers.image("02"), servers.image("bad")
 NOTHING = servers.image("00")
 SERVICE = {

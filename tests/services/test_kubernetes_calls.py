@@ -3,37 +3,16 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 
-from pytest_leanml.deploy.hook import HookContext
 from pytest_leanml.deploy.hooks.kubectl import Kubectl, KubectlConfig, KubectlError, Reason, pointer
 from pytest_leanml.errors import UnknownOutcomeError
 
 
 @pytest.fixture
-def context(tmp_path):
-    late = time.monotonic() + 60
-    return HookContext(
-        key="k" * 64,
-        run_id="01RUN",
-        model="flights",
-        version="2",
-        digest=f"sha256:{'d' * 64}",
-        alias="champion",
-        environment="production",
-        before="1",
-        registry_uri="sqlite://",
-        root=tmp_path,
-        decision={},
-        evidence={},
-        deadline=late,
-        stopping=lambda: time.monotonic() > late,
-        progress=lambda _: None,
-        audit=lambda *_: None,
-        remember=lambda _: None,
-    )
+def context(hook_context):
+    return hook_context()
 
 
 @pytest.fixture

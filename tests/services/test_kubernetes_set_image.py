@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -17,21 +15,8 @@ from pytest_leanml.deploy.proof import Action
 from pytest_leanml.deploy.testkit import HookTestKit
 from pytest_leanml.errors import DeployError
 
-
-def _beside(name, path):
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-deploys, hooks = (
-    _beside("leanml_tests_deploys", "deploy/conftest.py"),
-    _beside("leanml_tests_hooks", "deploy/test_hooks.py"),
-)
+hooks = sys.modules["leanml_services_test_hooks"]
 servers = sys.modules["leanml_tests_kubernetes"]
-judged, project = deploys.judged, deploys.project
 OLD, NEW, BAD = servers.image("01"), servers.image("02"), servers.image("bad")
 # Does what it is asked; where a change was asked for in earnest, it then behaves as the text says, once.
 WRAPPER = """\

@@ -21,35 +21,9 @@ NAMES = (f"staged{number}" for number in count(1))
 STAGE = "leanml.stage"
 
 
-class World:
-    """One registered model of the server, changed without any code of ours."""
-
-    def __init__(self, server, name, versions):
-        self.client, self.name, self.uri = server.client, name, server.url
-        with quietly():
-            self.client.create_registered_model(name)
-            run = self.client.create_run("0")
-            for _ in range(versions):
-                self.client.create_model_version(name, f"{run.info.artifact_uri}/model", run.info.run_id)
-            self.client.set_registered_model_alias(name, "champion", "1")
-
-    def stages(self):
-        with quietly():
-            found = self.client.search_model_versions(f"name='{self.name}'")
-        return {int(each.version): each.tags.get(STAGE) for each in found}
-
-    def tag(self, version, value, key=STAGE):
-        with quietly():
-            self.client.set_model_version_tag(self.name, version, key, value)
-
-    def alias(self, alias, version):
-        with quietly():
-            self.client.set_registered_model_alias(self.name, alias, version)
-
-
 @pytest.fixture
-def world(mlflow_server):
-    return World(mlflow_server, next(NAMES), 3)
+def world(mlflow_server, registered_versions):
+    return registered_versions(mlflow_server, next(NAMES), 3)
 
 
 @pytest.fixture
@@ -98,10 +72,12 @@ def test_a_server_that_stands_still_changes_nothing(world, context, mlflow_serve
     assert set(world.stages().values()) == {None}
 
 
-def test_killed_anywhere_the_tags_are_in_one_of_two_states(mlflow_server, tmp_path, record_property):
+def test_killed_anywhere_the_tags_are_in_one_of_two_states(
+    mlflow_server, registered_versions, tmp_path, record_property
+):
     with quietly():
         known = mlflow_server.client.search_registered_models("name='model'")
-    world = World(mlflow_server, "model", 3) if not known else None
+    world = registered_versions(mlflow_server, "model", 3) if not known else None
     assert world is not None
 
     def reset():

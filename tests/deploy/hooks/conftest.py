@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from pytest_leanml.deploy.hook import HookContext
-
 
 @dataclass
 class Endpoint:
@@ -101,7 +99,7 @@ DECISION = {"run_id": "01RUN", "verdict": "ALLOW", "environment": "production", 
 
 
 @pytest.fixture
-def told():
+def told(hook_context):
     """A context of which ``told.said`` is what the hook said and ``told.memory`` what it remembered."""
 
     class Told:
@@ -110,27 +108,9 @@ def told():
 
         def __call__(self, *, seconds=20.0, step="notify", **secrets):
             late = time.monotonic() + seconds
-            return HookContext(
-                key="k" * 64,
-                run_id="01RUN",
-                model="flights",
-                version="2",
-                digest=f"sha256:{'d' * 64}",
-                alias="champion",
-                environment="production",
-                before="1",
-                registry_uri="sqlite://",
-                root=Path(),
-                decision=DECISION,
-                evidence={},
-                deadline=late,
-                stopping=lambda: self.stop or time.monotonic() > late,
-                progress=self.said.append,
-                audit=lambda *_: None,
-                remember=self.memory.update,
-                remembered=self.memory,
-                secrets=secrets,
-                step=step,
-            )
+            heard = {"stopping": lambda: self.stop or time.monotonic() > late, "progress": self.said.append}
+            kept = {"remember": self.memory.update, "remembered": self.memory}
+            given = {"root": Path(), "decision": DECISION, "secrets": secrets, "step": step}
+            return hook_context(seconds, **heard, **kept, **given)
 
     return Told()

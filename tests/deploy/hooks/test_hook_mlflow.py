@@ -66,34 +66,8 @@ def told(told):
 
 
 @pytest.fixture
-def world(place):
-    return World(place, next(NAMES), 3)
-
-
-class World:
-    """One registered model of the server, changed without any code of ours."""
-
-    def __init__(self, server, name, versions):
-        self.client, self.name, self.uri = server.client, name, server.url
-        with quietly():
-            self.client.create_registered_model(name)
-            run = self.client.create_run("0")
-            for _ in range(versions):
-                self.client.create_model_version(name, f"{run.info.artifact_uri}/model", run.info.run_id)
-            self.client.set_registered_model_alias(name, "champion", "1")
-
-    def stages(self):
-        with quietly():
-            found = self.client.search_model_versions(f"name='{self.name}'")
-        return {int(each.version): each.tags.get(STAGE) for each in found}
-
-    def tag(self, version, value, key=STAGE):
-        with quietly():
-            self.client.set_model_version_tag(self.name, version, key, value)
-
-    def alias(self, alias, version):
-        with quietly():
-            self.client.set_registered_model_alias(self.name, alias, version)
+def world(place, registered_versions):
+    return registered_versions(place, next(NAMES), 3)
 
 
 @pytest.fixture
@@ -169,9 +143,9 @@ def test_a_denied_version_takes_no_stage(world, context):
 
 
 @pytest.fixture
-def many(place):
+def many(place, registered_versions):
     """14 versions: 1 is champion, 3 another alias, 4 staged, 5 was promoted in place of 6, 13 is decided on."""
-    world = World(place, next(NAMES), 14)
+    world = registered_versions(place, next(NAMES), 14)
     world.alias("shadow", "3")
     world.tag("4", "staging")
     world.tag("7", "archived")
