@@ -249,7 +249,7 @@ def _demand_hooks(files: Files, config: Config) -> None:
         raise RefusedError(
             f"{config.path.name} is not the one that the decision was made with, and its hooks may be others",
             "the same hooks with the same settings",
-            "put it back as it was, or take back what was begun with --undo",
+            "put it back as it was, name the right file with --config, or take back what was begun with --undo",
             file=files.path,
         )
 

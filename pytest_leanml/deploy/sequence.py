@@ -237,5 +237,5 @@ def demand_known(steps: Sequence[str], hooks: Sequence[HookStep]) -> None:
             raise UndecidedError(
                 f"the journal has {step!r} for this decision, and leanml.yaml has no such hook for it",
                 "the hooks that it was begun with",
-                "put it back under `deploy:`, then `--resume` or `--undo`",
+                "put it back under `deploy:`, or name the right file with --config; then `--resume` or `--undo`",
             )
