@@ -87,13 +87,18 @@ def _refuse_groupless(columns: Sequence[Grouping]) -> None:
 def _crossed(first: Grouping, second: Grouping) -> Grouping:
     width = len(second.names)
     cells = len(first.names) * width
-    codes = np.multiply(first.codes, width, dtype=np.int16 if cells <= MOST_CELLS else np.int64)
+    codes = np.multiply(first.codes, width, dtype=_whole(cells), casting="unsafe")
     np.add(codes, second.codes, out=codes, casting="unsafe")
     if cells <= MOST_CELLS:
         return Grouping(codes, tuple(f"{one}.{other}" for one in first.names for other in second.names))
     met, codes = np.unique(codes, return_inverse=True)
     names = (f"{first.names[one]}.{second.names[other]}" for one, other in zip(*np.divmod(met, width), strict=True))
     return Grouping(codes, tuple(names))
+
+
+def _whole(cells: int) -> type[np.signedinteger[Any]]:
+    """Return the narrowest type that holds so many codes: what is written once and read once costs by its bytes."""
+    return next((kind for kind in (np.int8, np.int16) if cells <= min(np.iinfo(kind).max, MOST_CELLS)), np.int64)
 
 
 def _dotless(text: str) -> str:

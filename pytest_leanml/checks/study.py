@@ -275,18 +275,12 @@ class Study:
             SourceError: there is no champion, or a predictions file is asked for rows that it does not speak of.
         """
         from pytest_leanml.checks.answers import Answers
-        from pytest_leanml.sources.predictions import PredictionsFile
 
         predictor = self.candidate() if role == "candidate" else self.champion()
         if predictor is None:
             raise SourceError(f"there is no {role}", f"a {role} model", "declare it under `model:`", key="model")
-        if data != "evaluation" and isinstance(predictor, PredictionsFile):
-            # As many rows as it has answers for are not yet the same rows.
-            raise SourceError(
-                f"the predictions of {predictor.path} are not for the {data} data",
-                "a model that can be asked; a predictions file answers for the evaluation rows alone",
-                "load the model, or leave this check out",
-            )
+        if data != "evaluation":
+            _demand_any_rows(predictor, data)
         return self.once(("answers", role, data), lambda: Answers(predictor, self.rows_of(data), role))
 
     def sample(self, needs: str, *, slice: str | None = None) -> Sample:  # noqa: A002 - the word of leanml.yaml
@@ -341,6 +335,18 @@ class Study:
     def measured_anew(self, record: MeasurementRecord) -> Measurement:
         """Record a measurement that was never taken before; a second one of its id is told apart from the first."""
         return Measurement(record, self._sink)
+
+
+def _demand_any_rows(predictor: Predictor, data: str) -> None:
+    """Refuse a predictions file: as many rows as it has answers for are not yet the same rows."""
+    from pytest_leanml.sources.predictions import PredictionsFile
+
+    if isinstance(predictor, PredictionsFile):
+        raise SourceError(
+            f"the predictions of {predictor.path} are not for the {data} data",
+            "a model that can be asked; a predictions file answers for the evaluation rows alone",
+            "load the model, or leave this check out",
+        )
 
 
 def record_of(

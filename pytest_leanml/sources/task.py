@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pytest_leanml.errors import ConfigError, InconclusiveError, SourceError
+from pytest_leanml.stats.samples import PIECE
 from pytest_leanml.vocabulary import Task
 
 if TYPE_CHECKING:
@@ -79,10 +80,15 @@ def _first_met(numbers: NDArray[Any]) -> NDArray[Any]:
     met = pd.unique(numbers[:HEAD])
     if len(numbers) <= HEAD or len(met) > FEW_LABELS or numbers.dtype.kind == "f":
         return np.asarray(pd.unique(numbers))
-    other = numbers != met[0]
-    for label in met[1:]:
+    rare = [_others(numbers[start : start + PIECE], met) for start in range(HEAD, len(numbers), PIECE)]
+    return np.asarray(pd.unique(np.concatenate([met, *rare])))
+
+
+def _others(numbers: NDArray[Any], known: NDArray[Any]) -> NDArray[Any]:
+    other = numbers != known[0]
+    for label in known[1:]:
         other &= numbers != label
-    return np.concatenate([met, pd.unique(numbers[other])]) if other.any() else np.asarray(met)
+    return numbers[other]
 
 
 def _refuse_missing(labels: Sequence[Any], rows: Any) -> None:

@@ -14,7 +14,7 @@ from pytest_leanml.stats.intervals import critical, wilson
 from pytest_leanml.stats.samples import PIECE, as_floats
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -149,14 +149,14 @@ def count_groups(
 
     Raises:
         InconclusiveError: a group whose rows all have the weight 0.
-        MeasurementError: unequal lengths, no booleans, weights that are negative or no numbers.
+        MeasurementError: unequal lengths, no booleans, weights that are negative or no numbers, a row of no group.
     """
     n = len(groups.codes)
-    outcome = _flags(selected, "selected", n).view(np.int8)
-    if y_true is not None:
-        outcome = outcome + 2 * _flags(y_true, "y_true", n).view(np.int8)
+    flags = [_flags(selected, "selected", n)]
+    flags += [] if y_true is None else [_flags(y_true, "y_true", n)]
     shares = None if weights is None else _weights(weights, n)
-    rows, *sums = _tables(groups, outcome, shares)
+    _demand_groups(groups)
+    rows, *sums = _tables(groups, flags, shares)
     met = np.asarray(sorted(np.flatnonzero(rows.any(axis=(1, 2))), key=lambda each: groups.names[each]), dtype=np.intp)
     names = tuple(groups.names[each] for each in met)
     if not sums:
@@ -167,18 +167,20 @@ def count_groups(
     return GroupCounts(names, counted.astype(np.intp), mass, squares)
 
 
-def _tables(groups: Grouping, outcome: npt.NDArray[np.int8], weights: FloatArray | None) -> list[npt.NDArray[Any]]:
+def _tables(groups: Grouping, flags: Sequence[BoolArray], weights: FloatArray | None) -> list[npt.NDArray[Any]]:
     """Return rows, and with weights the rows above 0, sums of weights and of their squares; each of shape (k, 2, 2).
 
     In pieces that stay in the cache: a million rows of codes would be written to memory and read again.
     """
     k = len(groups.names)
+    narrow = next((kind for kind in (np.uint8, np.uint16) if 4 * k <= np.iinfo(kind).max + 1), np.intp)
     totals: list[npt.NDArray[Any]] = [np.zeros(4 * k, dtype=np.intp)]
     totals += [] if weights is None else [np.zeros(4 * k) for _ in range(3)]
-    for start in range(0, len(outcome), PIECE):
+    for start in range(0, len(groups.codes), PIECE):
         part = slice(start, start + PIECE)
-        code = np.multiply(groups.codes[part], 4, dtype=np.intp)
-        code += outcome[part]
+        code = np.multiply(groups.codes[part], 4, dtype=narrow, casting="unsafe")
+        for step, each in enumerate(flags, start=1):
+            code += np.uint8(step) * each[part].view(np.uint8)
         columns: list[FloatArray | None] = [None]
         if weights is not None:
             share = weights[part]
@@ -186,6 +188,16 @@ def _tables(groups: Grouping, outcome: npt.NDArray[np.int8], weights: FloatArray
         for total, column in zip(totals, columns, strict=True):
             np.add(total, np.bincount(code, column, minlength=4 * k), out=total)
     return [total.reshape(k, 2, 2) for total in totals]
+
+
+def _demand_groups(groups: Grouping) -> None:
+    """Refuse codes without a name, which would be counted as another group once they are written in a byte."""
+    if not len(groups.codes):
+        return
+    if groups.codes.min() < 0:
+        refuse_groupless(int((groups.codes < 0).sum()), len(groups.codes))
+    if groups.codes.max() >= len(groups.names):
+        raise MeasurementError(f"a row of the group {groups.codes.max()}", f"groups below {len(groups.names)}")
 
 
 def _flags(values: BoolArray, name: str, rows: int) -> BoolArray:

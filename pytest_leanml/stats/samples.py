@@ -204,8 +204,13 @@ def are_positive(labels: npt.NDArray[Any], classes: Sequence[Any], positive: Any
         MeasurementError: a label is missing or not among ``classes``.
     """
     if labels.dtype.kind in "biuf" and len(classes) == 2:  # noqa: PLR2004 - the negative and the positive one
-        flags = np.asarray(labels == positive)
-        if (flags | (labels == next(each for each in classes if each != positive))).all():
+        flags, negative = np.empty(len(labels), dtype=np.bool_), next(each for each in classes if each != positive)
+        for start in range(0, len(labels), PIECE):
+            part = labels[start : start + PIECE]
+            flags[start : start + PIECE] = part == positive
+            if not (flags[start : start + PIECE] | (part == negative)).all():
+                break
+        else:
             return flags
     return np.asarray(encode(labels, classes, name) == list(classes).index(positive))
 
