@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -285,7 +286,7 @@ class Drift:
 
     def _share(self, slice_: str | None) -> MeasurementRecord:
         pair, level = self._pair(slice_), self.study.settings.confidence
-        columns = {name: self._compared(sides, name, level) for name, sides in read_each(pair, self._names())}
+        columns = dict(read_each(pair, self._names(), partial(self._compared, level)))
         estimates = {name: each.estimate for name, each in columns.items()}
         limits = {name: self.plan.effect[each.method] for name, each in columns.items()}
         verdicts = drifted_columns(estimates, limits, fdr=self.plan.fdr)
@@ -304,7 +305,7 @@ class Drift:
         more = {"details": details, "confidence": None, "method": method}
         return flat("share", estimate, slice_, beside={"columns": facts}, **more)
 
-    def _compared(self, sides: Sides, name: str, level: float, method: str | None = None) -> ColumnDrift:
+    def _compared(self, level: float, name: str, sides: Sides, *, method: str | None = None) -> ColumnDrift:
         try:
             chosen, estimate = compare(sides, method or self.plan.method, level)
         except LeanmlError as fault:
@@ -312,8 +313,7 @@ class Drift:
         return ColumnDrift(chosen, estimate, sides.histogram())
 
     def _column(self, name: str, method: str, slice_: str | None, level: float) -> MeasurementRecord:
-        ((_, sides),) = read_each(self._pair(slice_), [name])
-        found = self._compared(sides, name, level, method)
+        ((_, found),) = read_each(self._pair(slice_), [name], partial(self._compared, level, method=method))
         part = encode_group(name)
         told = {"column": {part: float(found.estimate.value)}}
         inside = None if slice_ is None else encode_group(slice_)

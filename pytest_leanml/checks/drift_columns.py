@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from pytest_leanml.errors import InconclusiveError, LeanmlError, SourceError
 from pytest_leanml.sources.columns import array_of, native, require_columns, series
 from pytest_leanml.sources.profiles import is_ordered, label_counts
 from pytest_leanml.stats.columns import Side, Tally, between, in_order, tally, unsorted
-from pytest_leanml.stats.counting import counted
+from pytest_leanml.stats.counting import counted, counted_at_once
 from pytest_leanml.stats.drift import BY_COUNTS, DriftMethod, compare_labels, compare_numbers, ks_of, resolve
 from pytest_leanml.stats.histogram import histogram_of, label_histogram, number_histogram
 from pytest_leanml.stats.multiplicity import Verdict
@@ -216,6 +218,8 @@ def _found_in(pair: Pair, name: str) -> Callable[[], Sides]:
 def of_numbers(old: NDArray[Any], new: NDArray[Any]) -> Numbers | CountedNumbers:
     """Count two arrays of numbers or times; sort them where that is as quick."""
     times = old.dtype.kind in "mM"
+    if old.dtype == np.float64 == new.dtype and (at_once := counted_at_once(old, new)) is not None:
+        return CountedNumbers(at_once, Side(old, len(old), 0), Side(new, len(new), 0))
     one, other = unsorted(old, "reference"), unsorted(new, "current")
     counts = counted(one, other)
     if counts is None:

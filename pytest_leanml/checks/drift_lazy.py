@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
 from pytest_leanml.checks.drift_columns import Categories, found_in, ordered_alike, told_of
-from pytest_leanml.checks.side_by_side import in_turn, threads
+from pytest_leanml.checks.side_by_side import in_turn, keep_freed_memory, threads
 from pytest_leanml.errors import LeanmlError, SourceError
 from pytest_leanml.sources.columns import is_polars, require_columns, row_count, to_pandas
 from pytest_leanml.sources.faults import quiet
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from pytest_leanml.stats.columns import Tally
     from pytest_leanml.stats.estimate import Estimate
     from pytest_leanml.stats.samples import BoolArray, FloatArray
+
+Told = TypeVar("Told")
 
 BINS = 10
 _SHARES = np.concatenate([np.arange(BINS + 1) / BINS, [TAIL, 1 - TAIL]])
@@ -99,18 +101,29 @@ class LazyNumbers:
         return dict(self.drawn)
 
 
-def read_each(pair: Pair, names: Sequence[str]) -> Iterator[tuple[str, Sides]]:
-    """Yield each column of both tables: one after the other where they are in memory, so that few are held at once.
+def read_each(pair: Pair, names: Sequence[str], use: Callable[[str, Sides], Told]) -> Iterator[tuple[str, Told]]:
+    """Yield what is told of each column of both tables: of those in memory by several threads, few at once.
+
+    Args:
+        pair: both tables.
+        names: of the columns.
+        use: tells it, of a name and its column, which is forgotten then.
 
     Raises:
-        LeanmlError: as ``drift_columns.found_in`` and ``read_lazily``.
+        LeanmlError: as ``drift_columns.found_in`` and ``read_lazily``, and what ``use`` raises.
     """
     if is_lazy(pair.old) or is_lazy(pair.new):
-        yield from read_lazily(pair, names).items()
+        yield from ((name, use(name, sides)) for name, sides in read_lazily(pair, names).items())
     else:
         many = row_count(pair.old) + row_count(pair.new) >= FEW_ROWS
-        jobs = (found_in(pair, name) for name in names)
+        if many:
+            keep_freed_memory()
+        jobs = (partial(_used, use, name, found_in(pair, name)) for name in names)
         yield from zip(names, in_turn(jobs, threads() if many else 1), strict=True)
+
+
+def _used(use: Callable[[str, Sides], Told], name: str, count: Callable[[], Sides]) -> Told:
+    return use(name, count())
 
 
 def read_labels(pair: Pair, names: Sequence[str]) -> dict[str, Tally]:
@@ -123,7 +136,7 @@ def read_labels(pair: Pair, names: Sequence[str]) -> dict[str, Tally]:
         kinds = lazily_ordered(pair, names)
     else:
         kinds = {name: ordered_alike(pair, name) for name in names}
-    found = read_each(pair, [name for name, ordered in kinds.items() if not ordered])
+    found = read_each(pair, [name for name, ordered in kinds.items() if not ordered], lambda _, sides: sides)
     return {name: sides.found for name, sides in found if isinstance(sides, Categories)}
 
 

@@ -7,6 +7,8 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Future
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 Found = TypeVar("Found")
 
 MOST = 2
+# The most that glibc takes as a measure, 32 MiB, less what it keeps for itself.
+LARGE = (1 << 25) - (1 << 15)
 
 
 def threads() -> int:
@@ -22,6 +26,15 @@ def threads() -> int:
         return 1
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(MOST, allowed)
+
+
+def keep_freed_memory() -> None:
+    """Make the C library keep what is freed for what comes next, such as the next column.
+
+    glibc gives large pieces back to the kernel and fetches them again, page by page, until one as large was freed
+    (``mallopt(3)``, M_MMAP_THRESHOLD). This one is never written to, so that it takes no memory.
+    """
+    np.empty(LARGE, dtype=np.uint8)
 
 
 def in_turn(jobs: Iterable[Callable[[], Found]], count: int) -> Iterator[Found]:

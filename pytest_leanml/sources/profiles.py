@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from pytest_leanml.errors import MeasurementError
 from pytest_leanml.sources.columns import arrow_of, holds_numbers
 from pytest_leanml.stats.columns import Side, counted_labels
+from pytest_leanml.stats.samples import PIECE
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -66,8 +67,10 @@ def _of_pandas(raw: pd.Series[Any]) -> Pairs:
 
 def _of_codes(codes: np.ndarray[Any, Any], labels: list[Any]) -> Pairs:
     """Count codes from 0, and -1 for missing."""
-    rows = np.bincount(codes.astype(np.int64, copy=False) + 1, minlength=len(labels) + 1).tolist()
-    return zip([None, *labels], rows, strict=True)
+    rows = np.zeros(len(labels) + 1, dtype=np.intp)
+    for start in range(0, len(codes), PIECE):
+        rows += np.bincount(codes[start : start + PIECE].astype(np.intp) + 1, minlength=len(rows))
+    return zip([None, *labels], rows.tolist(), strict=True)
 
 
 def _of_polars(raw: Any) -> Pairs:

@@ -88,7 +88,7 @@ def _others(numbers: NDArray[Any], known: NDArray[Any]) -> NDArray[Any]:
     other = numbers != known[0]
     for label in known[1:]:
         other &= numbers != label
-    return numbers[other]
+    return np.asarray(numbers[other])
 
 
 def _refuse_missing(labels: Sequence[Any], rows: Any) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_leanml.errors import InconclusiveError, MeasurementError
+from pytest_leanml.stats.samples import PIECE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -208,9 +209,11 @@ def unsorted(values: npt.ArrayLike, name: str) -> Unsorted:
 def _there(floats: FloatArray) -> tuple[FloatArray, float, float]:
     """Return the values but NaN, the least and the most of them; NaN without any."""
     # One NaN makes the least value NaN: a column without any is neither searched for it nor copied.
-    least = float(floats.min()) if len(floats) else math.nan
+    parts = (floats[start : start + PIECE] for start in range(0, len(floats), PIECE))
+    ends = [(part.min(), part.max()) for part in parts]
+    least = float(np.min(ends)) if ends else math.nan
     if not math.isnan(least):
-        return floats, least, float(floats.max())
+        return floats, least, float(np.max(ends))
     present = floats[~np.isnan(floats)]
     return (present, float(present.min()), float(present.max())) if len(present) else (present, math.nan, math.nan)
 

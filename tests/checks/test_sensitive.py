@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import math
 import tracemalloc
 
@@ -125,6 +126,13 @@ def test_an_intersection_is_every_combination(levels):
     frame = pd.DataFrame({name: rng.integers(0, levels, 5000) for name in "abc"})
     assert (levels**3 > MOST_CELLS) is (levels == 200)
     assert names(frame, "a", "b", "c") == [f"{a}.{b}.{c}" for a, b, c in frame.to_numpy().tolist()]
+
+
+@pytest.mark.parametrize(("one", "other"), [(1, 127), (2, 64), (8, 16), (127, 1), (100, 100), (101, 100)])
+def test_an_intersection_of_as_many_groups_as_a_number_holds_and_one_more(one, other):
+    every = list(itertools.product(range(one), range(other)))
+    frame = pd.DataFrame(every, columns=["a", "b"])
+    assert names(frame, "a", "b") == [f"{a}.{b}" for a, b in every]
 
 
 def test_a_hundred_thousand_levels_by_as_many_neither_overflow_nor_fill_the_memory(make_study):

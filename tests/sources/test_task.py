@@ -112,6 +112,6 @@ def test_different_labels_come_in_the_order_of_their_first_rows(values, head, ki
 
 
 def test_a_label_that_comes_late_is_met():
-    rows = np.zeros(10_000, dtype=np.int64)
+    rows = np.zeros(200_000, dtype=np.int64)
     rows[-1], rows[5_000] = 2, 1
     assert distinct(rows) == [0, 1, 2]

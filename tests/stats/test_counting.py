@@ -10,7 +10,7 @@ from scipy.stats import ks_2samp
 
 from pytest_leanml.errors import InconclusiveError, MeasurementError
 from pytest_leanml.stats.columns import between, bin_counts, in_order, quantile_edges, unsorted
-from pytest_leanml.stats.counting import CELLS, FEW_ROWS, counted
+from pytest_leanml.stats.counting import CELLS, FEW_ROWS, counted, counted_at_once
 from pytest_leanml.stats.drift import ks
 from pytest_leanml.stats.histogram import histogram_of, number_histogram
 
@@ -53,19 +53,24 @@ def in_bins(counts, edges, *sides):
 
 
 def assert_alike(old, new, *, cells=CELLS, few=FEW_ROWS):
-    """Compare all that drift asks of a column; tell whether it was counted."""
+    """Compare all that drift asks of a column, counted in either way; tell in which it was."""
     sides = unsorted(old, "reference"), unsorted(new, "current")
-    counts = counted(*sides, cells=cells, few=few)
-    if counts is None:
-        return False
-    one, other = (in_order(each.side) for each in sides)
+    ways = {"known": counted(*sides, cells=cells, few=few)}
+    if old.dtype == new.dtype == np.float64:
+        ways["at once"] = counted_at_once(old, new, cells=cells, few=few)
+    found = {name: counts for name, counts in ways.items() if counts is not None}
+    for counts in found.values():
+        assert_sorted_alike(old, new, counts, *(in_order(each.side) for each in sides))
+    return set(found)
+
+
+def assert_sorted_alike(old, new, counts, one, other):
     assert counts.distance() == ks(old, new).details["distance"]
     deciles, bars = counts.decile_edges(), counts.bar_edges()
     np.testing.assert_array_equal(deciles, quantile_edges(one.present, 10))
     for found, known in zip(in_bins(counts, deciles, one, other), bin_counts(one, other), strict=True):
         np.testing.assert_array_equal(found, known)
     assert histogram_of(bars, *in_bins(counts, bars, one, other)) == number_histogram(one, other)
-    return True
 
 
 @given(SAMPLES, SAMPLES, CUTS)
@@ -95,9 +100,11 @@ def test_rows_up_to_any_value_at_all(values, edges, cells):
 def test_many_rows(name):
     """The same at the size from which it is done, and which shapes of a column are sorted all the same."""
     draw = np.random.default_rng(3)
-    was_counted = assert_alike(SHAPES[name](draw, 70_000), SHAPES[name](draw, 50_001))
+    ways = assert_alike(SHAPES[name](draw, 70_000), SHAPES[name](draw, 50_001))
     sorted_all_the_same = {"a value and all others", "constant", "very skewed"}
-    assert was_counted is (name not in sorted_all_the_same)
+    assert ("known" in ways) is (name not in sorted_all_the_same)
+    simple = {"normal", "shifted", "uniform", "rounded", "few values", "mostly zero", "lognormal", "cauchy"}
+    assert ("at once" in ways) is (name in simple | {"one of it far out", "as wide as can be", "as near as can be"})
 
 
 def test_the_distance_is_scipys():
@@ -120,6 +127,24 @@ def test_cells_are_cut_where_nearly_all_values_are():
 def test_few_rows_are_not_counted():
     few = np.random.default_rng(1).normal(size=FEW_ROWS // 2 - 1)
     assert counted(unsorted(few, "reference"), unsorted(few, "current")) is None
+    assert counted_at_once(few, few) is None
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", [0, 1, 69_999, 40_001])
+@pytest.mark.parametrize("side", [0, 1])
+def test_what_is_no_number_is_never_counted_at_once(value, place, side):
+    values = [np.random.default_rng(each).normal(size=70_000) for each in (1, 2)]
+    assert counted_at_once(*values) is not None
+    values[side][place] = value
+    assert counted_at_once(*values) is None
+
+
+def test_nothing_is_not_counted_at_once():
+    many = np.random.default_rng(1).normal(size=70_000)
+    assert counted_at_once(many, many[:0]) is None
+    assert counted_at_once(many[:0], many) is None
+    assert counted_at_once(np.full(70_000, np.nan), many) is None
 
 
 def test_few_rows_of_many_are_gathered():

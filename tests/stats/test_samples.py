@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_leanml.errors import InconclusiveError, MeasurementError
-from pytest_leanml.stats.samples import FEW_CLASSES, Sample, _distinct, as_floats, encode, make_sample
+from pytest_leanml.stats.samples import (
+    FEW_CLASSES,
+    PIECE,
+    Sample,
+    _distinct,
+    are_positive,
+    as_floats,
+    encode,
+    make_sample,
+)
 from pytest_leanml.vocabulary import Task
 
 
@@ -177,3 +186,13 @@ def test_negative_bytes_are_labels_too():
 @pytest.mark.parametrize("many", [np.arange(40.0), np.array([1.0, np.nan, 1.0]), np.arange(FEW_CLASSES + 1)])
 def test_many_labels_and_missing_ones_are_all_handed_on(many):
     assert list(map(repr, _distinct(many))) == list(map(repr, many.tolist()))
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int64, np.float64, object])
+def test_which_rows_are_positive_in_pieces(kind):
+    labels = (np.arange(PIECE + 5) % 3 == 0).astype(int).astype(kind)
+    np.testing.assert_array_equal(are_positive(labels, (0, 1), 1, "y"), labels == 1)
+    np.testing.assert_array_equal(are_positive(labels, (0, 1), 0, "y"), labels == 0)
+    labels[-1] = 2
+    with pytest.raises(MeasurementError, match="y: 1 of 65541 labels are unknown: 2"):
+        are_positive(labels, (0, 1), 1, "y")

@@ -14,7 +14,7 @@ from statsmodels.stats.proportion import confint_proportions_2indep, proportion_
 
 from pytest_leanml.errors import InconclusiveError, MeasurementError
 from pytest_leanml.stats.fairness import FAIRNESS, METHODS, MOST_GROUPS, OVERALL, measure_fairness, measure_gap
-from pytest_leanml.stats.group_rates import GroupCounts, count_groups, grouping
+from pytest_leanml.stats.group_rates import GroupCounts, Grouping, count_groups, grouping
 
 PARITY = [name for name, metric in FAIRNESS.items() if not metric.needs_labels]
 GAPS = [name for name, metric in FAIRNESS.items() if metric.methods]
@@ -334,6 +334,26 @@ def test_pieces_are_added_up():
                 cell = (codes == group) & (y_true == truth) & (selected == chosen)
                 assert counts.rows[group, truth, chosen] == cell.sum()
                 assert counts.mass[group, truth, chosen] * 3 == pytest.approx(weights[cell].sum())
+
+
+@pytest.mark.parametrize("k", [2, 63, 64, 65, 128, 16_384, 16_385])
+def test_as_many_groups_as_a_byte_holds_and_more(k):
+    """Cells are numbered in the fewest bytes that hold them: none may come round to another one."""
+    rng = np.random.default_rng(k)
+    n = 40_000
+    selected, y_true, codes = rng.random(n) < 0.3, rng.random(n) < 0.5, rng.permutation(np.arange(n) % k)
+    counts = count_groups(selected, y_true, Grouping(codes, tuple(f"{each:05}" for each in range(k))))
+    expected = np.zeros((k, 2, 2), dtype=int)
+    np.add.at(expected, (codes, y_true.astype(int), selected.astype(int)), 1)
+    np.testing.assert_array_equal(counts.rows, expected)
+
+
+@pytest.mark.parametrize(("code", "said"), [(-1, "1 of 100 rows belong to no group"), (2, "a row of the group 2")])
+def test_a_code_without_a_name_is_refused(code, said):
+    codes = np.arange(100) % 2
+    codes[7] = code
+    with pytest.raises(MeasurementError, match=said):
+        count_groups(np.ones(100, dtype=bool), None, Grouping(codes, ("a", "b")))
 
 
 def test_an_unknown_method_or_one_of_a_deviation_is_refused():
