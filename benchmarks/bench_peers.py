@@ -70,7 +70,7 @@ PEERS = (
         "deepchecks_drift",
         ("deepchecks==0.19.1", "scikit-learn<1.6", "numpy<2", "setuptools<81", "pandas<2.3", "pyarrow"),
         least=50,
-        pairs=1,
+        pairs=5,
     ),
     Peer("drift of 25 columns, scipy", "drift", "scipy_drift", ("scipy", "pandas", "pyarrow"), least=8, pairs=3),
     Peer("drift of 25 columns, np.sort alone", "drift", "numpy_sort", ("numpy", "pandas", "pyarrow"), least=0.4),

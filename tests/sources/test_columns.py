@@ -113,3 +113,23 @@ def test_labels_of_polars_are_counted_in_the_order_in_which_they_appear():
     texts = [f"level {place * 37 % 200}" for place in range(1_000)]
     for series in (pl.Series("x", texts), pl.Series("x", texts, dtype=pl.Categorical)):
         assert list(label_counts(series, "x").present) == list(dict.fromkeys(texts))
+
+
+@pytest.mark.parametrize("levels", [1, 2, 126, 127, 128, 300, 32_766, 32_768])
+@pytest.mark.parametrize("step", [1, 2])
+def test_categories_of_any_number_are_counted_with_those_that_are_missing(levels, step):
+    """Codes take one, two or four bytes, and -1 stands for missing in each."""
+    rng = np.random.default_rng(levels)
+    codes = rng.integers(-1, levels, 20_001)
+    raw = pd.Series(pd.Categorical.from_codes(codes, [f"c{each}" for each in range(levels)]))[::step]
+    found = label_counts(raw, "x")
+    expected = raw.value_counts()
+    assert found.present == {name: rows for name, rows in expected.items() if rows}
+    assert (found.filled, found.missing) == (raw.notna().sum(), raw.isna().sum())
+
+
+@pytest.mark.parametrize("values", [[], [None], ["a"], ["a", "b"], ["a", None, "b"]])
+def test_a_few_categories_are_counted(values):
+    found = label_counts(pd.Series(pd.Categorical(values, categories=["a", "b"])), "x")
+    assert found.present == {each: 1 for each in values if each}
+    assert found.missing == values.count(None)
