@@ -201,8 +201,8 @@ class Counts:
         held = self.old.rows[places]
         rank = np.arange(len(at)) + np.repeat(self.old.skipped[places], held)
         passed = np.repeat(self.new.skipped[places], held)
-        upto = passed + np.searchsorted(self.new.inside, at, side="right")
-        before = passed + np.searchsorted(self.new.inside, at, side="left")
+        right = np.searchsorted(self.new.inside, at, side="right")
+        upto, before = passed + right, passed + _left_of(self.new.inside, at, right)
         ahead = ((rank + 1) / self.old.total - upto / self.new.total).max()
         behind = (before / self.new.total - rank / self.old.total).max()
         return max(self.known, float(ahead), float(behind))
@@ -345,6 +345,15 @@ def _middle(values: tuple[FloatArray, FloatArray]) -> tuple[float, float]:
     ordered = np.sort(np.concatenate([side[:: 1 + len(side) // ASKED] for side in values]))
     beyond = int(len(ordered) * BEYOND)
     return float(ordered[beyond]), float(ordered[-1 - beyond])
+
+
+def _left_of(ordered: FloatArray, at: FloatArray, right: IntArray) -> IntArray:
+    """Return the places where ``np.searchsorted`` puts ``at`` from the left: those from the right, but where it is met."""
+    left = right.copy()
+    met = np.flatnonzero(right)
+    met = met[ordered[right[met] - 1] == at[met]]
+    left[met] = np.searchsorted(ordered, at[met], side="left")
+    return left
 
 
 def _has_sum(values: FloatArray) -> bool:
