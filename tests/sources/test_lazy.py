@@ -15,7 +15,17 @@ import pytest
 
 from pytest_leanml.errors import MeasurementError, SourceError
 from pytest_leanml.sources.columns import column, column_names, row_count, select
-from pytest_leanml.sources.lazy import Merge, Query, answers, engine_of, is_lazy, lazy_names, lazy_rows, schema_of
+from pytest_leanml.sources.lazy import (
+    Merge,
+    Query,
+    answers,
+    engine_of,
+    is_lazy,
+    lazy_names,
+    lazy_rows,
+    merged,
+    schema_of,
+)
 from pytest_leanml.sources.lazy_parquet import BATCH, ArrowRows, ParquetRows
 from pytest_leanml.sources.lazy_tables import has_order, label_counts, newest_moment, summary_digest
 
@@ -137,6 +147,19 @@ def test_batches_are_merged(tmp_path):
     (answer,) = answers(ParquetRows(path), [query])
     found = {row["key"]: (row["n"], row["lo"], row["hi"]) for row in answer.to_pylist()}
     assert found == {key: (len(values[key::7]), key, values[key::7][-1]) for key in range(7)}
+
+
+def test_cells_by_number_are_merged_as_by_any_key():
+    random = np.random.default_rng(0)
+    parts = []
+    for _ in range(5):
+        cell = np.sort(random.choice(40, 20, replace=False)).astype(float)
+        value = random.normal(size=20)
+        parts.append(pa.table({"cell": cell, "rows": random.integers(1, 9, 20), "least": value, "most": value + 1}))
+    merge = {"rows": Merge.SUM, "least": Merge.LEAST, "most": Merge.MOST}
+    by_hash, by_place = (merged(parts, Query((), id, merge, key="cell", cells=cells)) for cells in (0, 41))
+    assert by_place.select(by_hash.column_names).equals(by_hash.sort_by("cell"))
+    assert by_place.num_rows < 41
 
 
 def test_long_answers_are_merged_on_the_way(tmp_path, monkeypatch):

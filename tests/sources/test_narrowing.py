@@ -86,6 +86,25 @@ def test_whatever_the_numbers(old, new):
     assert (cells.low[1:] >= cells.high[:-1]).all()
 
 
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda random: random.normal(size=200_000),
+        lambda random: random.lognormal(0, 1.5, 200_000),
+        lambda random: random.lognormal(0, 4, 200_000),
+        lambda random: random.standard_cauchy(200_000),
+    ],
+    ids=["normal", "skewed", "very skewed", "cauchy"],
+)
+def test_runs_that_hold_nearly_all_rows_are_looked_into_at_many_places(engines, monkeypatch, draw):
+    """With a 64th of the cells, 200,000 rows ask as much of a pass as 13,000,000 do."""
+    monkeypatch.setattr("pytest_leanml.sources.narrowing.CUTS", 64)
+    data = [draw(np.random.default_rng(seed)) for seed in (1, 2)]
+    cells = cells_of(*(engines["arrow"](pa.table({"x": each})) for each in data), ["x"])["x"]
+    assert widest_gap(cells) == (pytest.approx(ks_2samp(*data, method="asymp").statistic, abs=1e-12),) * 2
+    np.testing.assert_array_equal(quantiles(cells, TENTHS), np.quantile(data[0], TENTHS))
+
+
 def test_few_passes_leave_a_bound(engines):
     random = np.random.default_rng(0)
     sides = [pa.table({"x": random.lognormal(0, 9, 5000)}) for _ in range(2)]
