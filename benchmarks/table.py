@@ -57,7 +57,7 @@ def write_lazy() -> None:
     rows, seconds = ([run[name] for run in runs] for name in ("rows", "drift_s"))
     line = fitted(rows, seconds)
     text = [
-        DOCS.read_text().partition(LAZY_HEADING)[0] + LAZY_HEADING,
+        DOCS.read_text().partition(LAZY_HEADING)[0].rstrip() + "\n\n" + LAZY_HEADING,
         "",
         LAZY_INTRODUCTION,
         f"Measured {told['machine']}.",
