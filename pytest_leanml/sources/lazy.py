@@ -198,7 +198,7 @@ def merged(parts: Sequence[pa.Table], query: Query) -> pa.Table:
 
 
 def _merged_cells(whole: pa.Table, key: str, query: Query) -> pa.Table:
-    """Merge numbers by cells that are numbered: each is a place in an array, where hashing takes thirty times as long."""
+    """Merge numbers by cells that are numbered: each is a place in an array, and none is hashed."""
     places = np.asarray(whole[key]).astype(np.intp)
     met = np.zeros(query.cells, dtype=np.bool_)
     met[places] = True
