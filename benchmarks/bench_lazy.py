@@ -3,9 +3,9 @@
 python -m benchmarks.bench_lazy              1,000,000 to 100,000,000 rows: minutes, and some 6 GB of disk
 python -m benchmarks.bench_lazy 1000000      one size alone
 
-Each size runs in a process of its own. What is printed and written to benchmarks/lazy.json: seconds, seconds for each
-million rows, and the most memory that the process ever had. Of three sizes or more, docs/benchmarks.md shows the line
-that fits them best, and docs/benchmarks-lazy.svg draws it.
+Each size runs in a process of its own. What is printed: seconds, seconds for each million rows, and the most memory that
+the process ever had. Three sizes or more are kept in benchmarks/lazy.json; docs/benchmarks.md shows the line that fits
+them best, and docs/benchmarks-lazy.svg draws it.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ def main() -> int:
         told["drift_s_per_million"] = told["drift_s"] / rows * 1e6
         print(json.dumps(told), flush=True)
         found.append(told)
-    LAZY.write_text(json.dumps({"machine": machine(), "runs": found}, indent=2) + "\n")
     if len(found) >= FITTED:
+        LAZY.write_text(json.dumps({"machine": machine(), "runs": found}, indent=2) + "\n")
         write_lazy()
     return 0 if all(each["peak_mib"] < GOAL_MIB for each in found) else 1
 

@@ -97,17 +97,7 @@ def take_snapshot(options: GateOptions, run_id: str, folder: Path, never: tuple[
     own = own_policies(config, options.policies)
     root = config.root if config is not None else options.root
     rules = find_rules(config, environment, target, own=own, root=root, evaluated_at=moment, subject_digest="")
-    subjects = find_subjects(
-        config,
-        target,
-        candidate=options.candidate,
-        champion=options.champion,
-        compares=any(spec.kind == "comparison" for spec in specs),
-        into=folder,
-    )
-    if config is not None and subjects.alias is not None:
-        # It is opened by the deployer alone; a URL that cannot be used is to be known before a check runs.
-        check_journal(config)
+    subjects = _subjects(config, target, options, specs, folder)
     if subjects.candidate is not None:
         rules = replace(rules, data={**rules.data, "subject_digest": subjects.candidate.digest})
     files = named_files(config, specs)
@@ -126,6 +116,18 @@ def take_snapshot(options: GateOptions, run_id: str, folder: Path, never: tuple[
     context = _context(run_id, stamp(moment), environment, target, subjects)
     engine = options.engine or (EngineName(config.policy.engine) if config is not None else EngineName.EMBEDDED)
     return Snapshot(options, folder, config, environment, target, rules, engine, subjects, context, manifest, files)
+
+
+def _subjects(
+    config: Config | None, target: Environment | None, options: GateOptions, specs: Sequence[CheckSpec], folder: Path
+) -> Subjects:
+    compares = any(spec.kind == "comparison" for spec in specs)
+    given = {"candidate": options.candidate, "champion": options.champion}
+    found = find_subjects(config, target, **given, compares=compares, into=folder)
+    if config is not None and found.alias is not None:
+        # It is opened by the deployer alone; a URL that cannot be used is to be known before a check runs.
+        check_journal(config)
+    return found
 
 
 def digests(

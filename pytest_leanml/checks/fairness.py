@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from pytest_leanml.checks.answers import task_of
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from pytest_leanml.stats.estimate import Estimate
     from pytest_leanml.stats.group_rates import GroupCounts, Grouping
     from pytest_leanml.stats.samples import BoolArray
+
+
+BY_GROUP = MappingProxyType({"gap": ("difference", "ratio"), "method": METHODS, "on": ("labels", "scores")})
 
 
 class How(TypedDict, total=False):
@@ -141,14 +145,8 @@ class Fairness:
             MeasurementError: it returns something that is no finite number.
             SourceError: it fails, or fairlearn is not installed.
         """
-        asked_for = {
-            "gap": (gap, ("difference", "ratio")),
-            "method": (method, METHODS),
-            "on": (on, ("labels", "scores")),
-        }
-        for word, (given, words) in asked_for.items():
-            if given not in words:
-                raise MeasurementError(f"{word}: {given!r}", f"one of {', '.join(words)}", "correct it")
+        for word, given in (("gap", gap), ("method", method), ("on", on)):
+            _demand_word(word, given)
         level = self.study.settings.confidence if confidence is None else confidence
         own, function = function_of(call, params or {}, self.study.settings.root)
         label = encode_group(name or "_".join([own, gap, *([method] if method == OVERALL else [])]))
@@ -308,6 +306,12 @@ class Fairness:
                 key="data.groups",
             )
         return worst({attribute(each): estimate(each) for each in attributes}, higher_is_fairer=fair)
+
+
+def _demand_word(word: str, given: str) -> None:
+    words = BY_GROUP[word]
+    if given not in words:
+        raise MeasurementError(f"{word}: {given!r}", f"one of {', '.join(words)}", "correct it")
 
 
 def demand_binary(task: Task) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 BATCH = 1 << 18
 CHUNK = 1 << 22
-TODO = "write it again, or leave out `lazy: true`"
+AGAIN = "write it again, or leave out `lazy: true`"
 
 
 class ParquetRows(Batched):
@@ -43,7 +43,7 @@ class ParquetRows(Batched):
         self._handle = _opened(self.path)
         weakref.finalize(self, self._handle.close)
         self._state = self._stat()
-        with told_as("this is no parquet file", "a whole parquet file", TODO, file=self.path):
+        with told_as("this is no parquet file", "a whole parquet file", AGAIN, file=self.path):
             self._file = pa.parquet.ParquetFile(self._handle, pre_buffer=False)
             stored = self._file.schema_arrow
         self._schema = pa.schema([(field.name, _plain(field.type)) for field in stored])
@@ -82,7 +82,7 @@ class ParquetRows(Batched):
         """
         self._refuse_change()
         some = False
-        with told_as("the parquet file cannot be read", "a whole parquet file", TODO, file=self.path):
+        with told_as("the parquet file cannot be read", "a whole parquet file", AGAIN, file=self.path):
             for batch in self._file.iter_batches(BATCH, columns=list(columns)):
                 some = True
                 yield self._as_told(pa.Table.from_batches([batch]).select(list(columns)), columns)
