@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pytest_leanml.errors import ConfigError
@@ -54,6 +55,7 @@ REFUSED = {
     "off": ("a: off\n", "the word off", 1, 4),
     "octal": ("a: 010\n", "010, which YAML readers take for different things", 1, 4),
     "hexadecimal": ("a: 0x1F\n", "0x1F", 1, 4),
+    "octal of YAML 1.2": ("a: 0o17\n", "0o17", 1, 4),
     "binary": ("a: 0b11\n", "0b11", 1, 4),
     "underscores": ("a: 1_000\n", "1_000", 1, 4),
     "sexagesimal": ("a: 1:30\n", "1:30", 1, 4),
@@ -230,3 +232,10 @@ def test_a_number_is_read_as_yaml_1_1_or_1_2_has_it(text):
     old = yaml.safe_load(f"a: [{text}]")["a"] if value else []
     if old and isinstance(old[0], int | float):
         assert old == value
+
+
+@settings(deadline=None)  # the machine may be busy
+@example("0b60695693cb4a04b9a65c675aa2f985")  # one in 256 begins so
+@given(st.text("0123456789abcdef", min_size=32, max_size=64).filter(lambda text: len(re.findall("[a-f]", text)) > 1))
+def test_an_identifier_of_hexadecimals_that_pyyaml_writes_is_text(identifier):
+    assert load_yaml(yaml.safe_dump({"model_uuid": identifier}), file="MLmodel").value == {"model_uuid": identifier}
