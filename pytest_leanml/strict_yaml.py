@@ -35,10 +35,15 @@ _CONSTANTS = {
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-# Numbers of YAML 1.1 that are text in 1.2, or another number: 010, 0x1F, 0o17, 0b1, 1_000, 1:30. Digits of the base alone:
-# 0b60695693cb is text to every reader, and one in 256 of MLflow's and DVC's identifiers begins so.
+# Numbers of YAML 1.1 that are text in 1.2, or another number. After 0x, 0o and 0b digits of that base alone: 0b60695693cb is
+# text to every reader, and one in 256 of MLflow's and DVC's identifiers begins so.
 _OLD_NUMBER = re.compile(
-    r"[-+]?(0[0-9_]+(\.[0-9_]*)?|0(x[0-9a-fA-F_]+|o[0-7_]+|b[01_]+)|\.?[0-9][0-9_.]*_[0-9_.]*([eE][-+]?[0-9]+)?|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9]*)?)"
+    r"[-+]?("
+    r"0[0-9_]+(\.[0-9_]*)?"  # 010
+    r"|0(x[0-9a-fA-F_]+|o[0-7_]+|b[01_]+)"  # 0x1F, 0o17, 0b1
+    r"|\.?[0-9][0-9_.]*_[0-9_.]*([eE][-+]?[0-9]+)?"  # 1_000
+    r"|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9]*)?"  # 1:30
+    r")"
 )
 # PyYAML joins no pairs: "\ud83d\ude00" stays two halves, which UTF-8 cannot hold.
 _SURROGATE = re.compile("[\ud800-\udfff]")
